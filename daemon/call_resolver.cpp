@@ -1,0 +1,146 @@
+#include "daemon/call_resolver.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace swat::daemon {
+namespace {
+
+using Slots = std::vector<std::size_t>;
+
+LoadedModule* module_of_slots(ProcessView& view, Va watch) {
+  // module_at() is const for readers; the slot targets are ours to update.
+  return const_cast<LoadedModule*>(view.module_at(watch));
+}
+
+// [first, last] slots of the run that starts at `watch`.
+std::optional<std::pair<std::size_t, std::size_t>> run_at(const LoadedModule& loaded, Va watch) {
+  for (const auto& run : loaded.image->slot_runs) {
+    if (loaded.slot_address(run.first) == watch) return run;
+  }
+  return {};
+}
+
+Slots slots_to(const LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, Va target) {
+  Slots slots;
+  const auto [begin, end] = loaded.slots_by_target.equal_range(target.value);
+  for (auto it = begin; it != end; ++it) {
+    if (run.first <= it->second && it->second <= run.second) slots.push_back(it->second);
+  }
+  return slots;
+}
+
+void reread(LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, VirtualMemory& memory) {
+  const unsigned word = loaded.image->word_bytes;
+  const std::size_t count = run.second - run.first + 1;
+  const auto bytes = read_bytes(memory, loaded.slot_address(run.first), count * word);
+  if (!bytes) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint64_t target = 0;
+    std::memcpy(&target, bytes->data() + i * word, word);
+    const Slots known = slots_to(loaded, run, Va{target});
+    if (std::find(known.begin(), known.end(), run.first + i) != known.end()) continue;
+    loaded.slots_by_target.emplace(target, run.first + i);
+  }
+}
+
+std::set<std::string> names_of(const LoadedModule& loaded, const Slots& slots) {
+  std::set<std::string> names;
+  for (const std::size_t slot : slots) names.insert(loaded.image->slots[slot].name);
+  return names;
+}
+
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : "|") + name;
+  return text;
+}
+
+// Several imports that lead to one address (memcpy and memmove, say): the caller's code tells.
+std::string name_of(const LoadedModule& loaded, const Slots& slots, VirtualMemory& memory,
+                    const CallSite& site) {
+  const std::set<std::string> names = names_of(loaded, slots);
+  if (names.size() == 1 || !site.return_address) return joined(names);
+  const auto slot_va = slot_of_call(memory, *site.return_address);
+  if (!slot_va) return joined(names);
+  for (const std::size_t slot : slots) {
+    if (loaded.slot_address(slot) == *slot_va) return loaded.image->slots[slot].name;
+  }
+  return joined(names);
+}
+
+// A lazy slot leads to its PLT stub first, and ld.so goes on to the function: the only export of
+// that name, when there is one only.
+void follow_lazy_stub(const ProcessView& view, Call& call) {
+  const LoadedModule* holder = nullptr;
+  const ImageExport* found = nullptr;
+  for (const LoadedModule& loaded : view.modules) {
+    if (loaded.image == nullptr) continue;
+    for (const ImageExport& e : loaded.image->exports) {
+      if (e.name != call.function) continue;
+      if (holder != nullptr && holder != &loaded) return;
+      holder = &loaded;
+      found = &e;
+    }
+  }
+  if (holder == nullptr) return;
+  call.module = holder->module.name();
+  if (!found->is_ifunc) call.address = holder->module.base + found->offset;
+}
+
+std::string module_name(const ProcessView& view, Va at) {
+  const LoadedModule* loaded = view.module_at(at);
+  return loaded == nullptr ? std::string{} : std::string(loaded->module.name());
+}
+
+std::int32_t displacement(std::span<const std::byte> code) {
+  std::int32_t value = 0;
+  std::memcpy(&value, code.data(), sizeof(value));
+  return value;
+}
+
+// The slot of `[endbr] [bnd] jmp *disp(%rip)`.
+Result<Va> slot_of_stub(VirtualMemory& memory, Va stub) {
+  constexpr std::array<std::uint8_t, 4> kEndbr64 = {0xf3, 0x0f, 0x1e, 0xfa};
+  std::array<std::byte, 11> code;
+  SWAT_CHECK(memory.read(stub, code));
+  std::size_t i = std::memcmp(code.data(), kEndbr64.data(), kEndbr64.size()) == 0 ? 4 : 0;
+  if (code[i] == std::byte{0xf2}) ++i;
+  if (code[i] != std::byte{0xff} || code[i + 1] != std::byte{0x25}) {
+    return fail(Errc::kNotFound, "no PLT stub", stub.value);
+  }
+  const auto next = stub + i + 6;
+  return next + static_cast<std::uint64_t>(displacement(std::span(code).subspan(i + 2)));
+}
+
+}  // namespace
+
+Result<Va> slot_of_call(VirtualMemory& memory, Va return_address) {
+  std::array<std::byte, 6> code;
+  SWAT_CHECK(memory.read(return_address - code.size(), code));
+  const auto offset = static_cast<std::uint64_t>(displacement(std::span(code).subspan(2)));
+  if (code[0] == std::byte{0xff} && code[1] == std::byte{0x15}) return return_address + offset;
+  if (code[1] == std::byte{0xe8}) return slot_of_stub(memory, return_address + offset);
+  return fail(Errc::kNotFound, "no call before the return address", return_address.value);
+}
+
+std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const CallSite& site) {
+  LoadedModule* loaded = module_of_slots(view, site.watch);
+  if (loaded == nullptr || loaded->image == nullptr) return {};
+  const auto run = run_at(*loaded, site.watch);
+  if (!run) return {};
+  const Va target = site.in_kernel ? site.fault_address : site.pc;
+  Slots slots = slots_to(*loaded, *run, target);
+  if (slots.empty()) {
+    reread(*loaded, *run, memory);
+    slots = slots_to(*loaded, *run, target);
+  }
+  if (slots.empty()) return {};
+  Call call{target, name_of(*loaded, slots, memory, site), module_name(view, target), {}};
+  if (call.module == loaded->module.name()) follow_lazy_stub(view, call);
+  if (site.return_address) call.caller_module = module_name(view, *site.return_address);
+  return call;
+}
+
+}  // namespace swat::daemon

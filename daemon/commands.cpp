@@ -1,0 +1,81 @@
+#include "daemon/commands.hpp"
+
+#include <fmt/format.h>
+
+#include "daemon/image_cache.hpp"
+#include "daemon/module_traps.hpp"
+#include "daemon/printable.hpp"
+
+namespace swat::daemon {
+namespace {
+
+void print_mapping(const os::Process& process, const os::Mapping& mapping) {
+  fmt::print("{} {:x}-{:x} {:x} {}{}{}{} {}\n", process.pid, mapping.range.start.value,
+             mapping.range.end.value, mapping.file_offset, mapping.readable ? 'r' : '-',
+             mapping.writable ? 'w' : '-', mapping.executable ? 'x' : '-',
+             mapping.shared ? 's' : 'p', printable(mapping.path));
+}
+
+void print_exports(const os::Process& process, const os::Module& module, const Image& image,
+                   const FunctionPattern& pattern) {
+  for (const ImageExport& e : image.exports) {
+    if (!pattern.matches_function(e.name)) continue;
+    fmt::print("{} {:x} {}!{}{}{}\n", process.pid, (module.base + e.offset).value,
+               printable(module.name()), printable(e.name), e.version.empty() ? "" : "@",
+               printable(e.version));
+  }
+}
+
+// Calls `print` for the processes asked for that have user memory.
+template <class Print>
+Result<> for_processes(os::OsModel& model, std::optional<std::uint32_t> pid, Print print) {
+  bool found = false;
+  for (const os::Process& process : SWAT_TRY(model.processes())) {
+    if (pid && process.pid != *pid) continue;
+    found = true;
+    if (process.memory_object.is_null()) continue;
+    SWAT_CHECK(print(process));
+  }
+  if (pid && !found) return fail(Errc::kUsage, fmt::format("there is no process {}", *pid));
+  return {};
+}
+
+}  // namespace
+
+Result<> print_processes(os::OsModel& model) {
+  fmt::print("{:>7} {:>7} {}\n", "PID", "PPID", "NAME");
+  for (const os::Process& process : SWAT_TRY(model.processes())) {
+    fmt::print("{:>7} {:>7} {}\n", process.pid, process.parent_pid, printable(process.name));
+  }
+  return {};
+}
+
+Result<> print_modules(os::OsModel& model, std::optional<std::uint32_t> pid) {
+  return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
+    for (const os::Mapping& mapping : SWAT_TRY(model.mappings(process))) {
+      if (!mapping.path.empty()) print_mapping(process, mapping);
+    }
+    return {};
+  });
+}
+
+Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
+                         const std::string& glob) {
+  const FunctionPattern pattern = SWAT_TRY(FunctionPattern::parse(glob));
+  ImageCache images;
+  return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
+    const auto memory = model.memory(process);
+    for (const os::Module& module : os::modules_of(SWAT_TRY(model.mappings(process)))) {
+      if (!pattern.matches_module(module.name())) continue;
+      const auto image = images.get(*memory, module);
+      if (image) {
+        print_exports(process, module, **image, pattern);
+      } else {
+        fmt::print(stderr, "swatd: {} {}: {}\n", process.pid, module.path, image.error().what);
+      }
+    }
+    return {};
+  });
+}
+
+}  // namespace swat::daemon

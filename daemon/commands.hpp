@@ -1,0 +1,23 @@
+// What swatd prints besides the log: ps, modules, functions, doctor. Each reads a stopped guest and
+// writes to stdout.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "daemon/planner.hpp"
+#include "daemon/vm.hpp"
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+[[nodiscard]] Result<> print_processes(os::OsModel& model);
+[[nodiscard]] Result<> print_modules(os::OsModel& model, std::optional<std::uint32_t> pid);
+// `glob` is NAME or MODULE!NAME.
+[[nodiscard]] Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
+                                       const std::string& glob);
+// Runs the guest for up to half a second to measure what a stop costs; leaves it stopped.
+[[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner);
+
+}  // namespace swat::daemon

@@ -1,0 +1,110 @@
+// `swatd doctor`: what this setup offers, what would be used, and what one stop costs here.
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "daemon/commands.hpp"
+#include "daemon/trap_set.hpp"
+
+namespace swat::daemon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Micros = std::chrono::duration<double, std::micro>;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kMeasureFor{500};
+constexpr int kInterrupts = 20;
+
+std::string_view point_name(gdbproto::PointKind kind) {
+  switch (kind) {
+    case gdbproto::PointKind::kSoftwareBreakpoint:
+      return "breakpoint";
+    case gdbproto::PointKind::kHardwareBreakpoint:
+      return "hardware breakpoint";
+    case gdbproto::PointKind::kWriteWatch:
+      return "write";
+    case gdbproto::PointKind::kReadWatch:
+      return "read";
+    case gdbproto::PointKind::kAccessWatch:
+      return "access";
+  }
+  return "?";
+}
+
+void print_plan(const EntryPlan& plan) {
+  const auto* abi = os::linux_os::find_abi(plan.entry.kind);
+  fmt::print("entry {:<9} {:x}, found by {}; trap: {}{}{}\n", abi->mnemonic,
+             plan.entry.address.value, plan.entry.found_by, plan.kind->name(),
+             plan.why.empty() ? "" : ", ", plan.why);
+  for (const Trap& trap : plan.traps) {
+    if (trap.is_breakpoint()) continue;
+    fmt::print("entry watch: {} {} bytes at {:x}\n", point_name(trap.point.kind),
+               trap.point.size_bytes, trap.point.at.value);
+  }
+}
+
+// From one of our stops to the guest running again, and the stub's own interrupt and resume.
+Result<> measure_interrupts(gdbproto::Session& session) {
+  Micros total{0};
+  for (int i = 0; i < kInterrupts; ++i) {
+    const auto start = Clock::now();
+    SWAT_CHECK(session.resume());
+    SWAT_CHECK(session.interrupt());
+    SWAT_CHECK(session.wait_stop(gdbproto::Session::kReplyTimeout));
+    total += Clock::now() - start;
+  }
+  fmt::print("cost: resume and interrupt {:.0f} us (mean of {})\n", total.count() / kInterrupts,
+             kInterrupts);
+  return {};
+}
+
+Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>& plans) {
+  TrapSet traps(session);
+  for (const EntryPlan& plan : plans) {
+    if (plan.kind != &break_kind()) SWAT_CHECK(traps.add(plan.traps));
+  }
+  if (traps.size() == 0) return {};
+  std::uint64_t stops = 0;
+  const auto start = Clock::now();
+  SWAT_CHECK(session.resume());
+  while (Clock::now() - start < kMeasureFor) {
+    const auto stop = session.wait_stop(milliseconds(50));
+    if (!stop && stop.error().code == Errc::kTimeout) continue;
+    if (!stop) return tl::unexpected(stop.error());
+    ++stops;
+    SWAT_CHECK(session.registers_and_resume(session.threads().front()));
+  }
+  const Micros elapsed = Clock::now() - start;
+  SWAT_CHECK(session.interrupt());
+  SWAT_CHECK(session.wait_stop(gdbproto::Session::kReplyTimeout));
+  fmt::print("cost: {} syscalls in {:.0f} ms", stops, elapsed.count() / 1000);
+  if (stops > 0) fmt::print(", one stop at least every {:.0f} us", elapsed.count() / static_cast<double>(stops));
+  fmt::print("\n");
+  return {};
+}
+
+}  // namespace
+
+Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner) {
+  fmt::print("QEMU {}, {}, {} vCPU{}, {}\n", vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG",
+             vm.guest().vcpu_count(), vm.guest().vcpu_count() == 1 ? "" : "s",
+             os::to_string(vm.guest().architecture()));
+  fmt::print("guest: {} {}\n", model.name(), model.version());
+  for (const std::string& line : model.provenance()) fmt::print("known by: {}\n", line);
+  fmt::print("system registers: {}\n", vm.tables_source());
+  fmt::print("RAM: {}{}{}\n", vm.ram().name(), vm.ram_choice().empty() ? "" : "; not ",
+             vm.ram_choice());
+  const auto plans = SWAT_TRY(planner.entries(vm.guest(), model));
+  for (const EntryPlan& plan : plans) print_plan(plan);
+  fmt::print("calls: {}\n", planner.imports() == nullptr ? "only those named with --break"
+                                                         : "import watches");
+  if (!vm.was_running()) {
+    fmt::print("the guest is paused: nothing measured\n");
+    return {};
+  }
+  SWAT_CHECK(measure_interrupts(vm.session()));
+  return measure_stops(vm.session(), plans);
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,62 @@
+// What swatd logs: one event model for every sink (DESIGN.md section 5).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+// A syscall, at its entry: the kernel has not run yet.
+struct SyscallEvent {
+  std::string_view mnemonic;  // how the guest entered, as SWAT writes it: syscall, sysenter, int80
+  std::uint64_t number = 0;
+  std::string_view name;      // empty: not in the table
+  std::array<std::optional<std::uint64_t>, 6> arguments{};  // none: not read
+};
+
+// A function that is about to run its first instruction.
+struct CallEvent {
+  Va address;
+  std::string function;
+  std::string module;         // that holds the function; empty when not known
+  std::optional<Va> caller;   // return address
+  std::string caller_module;
+};
+
+struct ModuleEvent {
+  bool loaded = true;
+  os::Module module;
+};
+
+struct ProcessEvent {
+  bool started = true;
+  std::uint32_t parent_pid = 0;
+  std::string path;           // of the executable
+};
+
+// Events that are missing, and why. Nothing is dropped in silence.
+struct GapEvent {
+  std::uint64_t count = 0;    // 0: not known how many
+  std::string reason;
+};
+
+struct Event {
+  std::uint64_t sequence = 0;
+  std::chrono::system_clock::time_point host_time;
+  std::optional<std::uint64_t> guest_time_ns;  // since the guest booted, as of its last clock tick
+  unsigned vcpu = 0;
+  Pa address_space;           // root of the process's page table
+  std::uint32_t pid = 0;
+  std::uint32_t tid = 0;
+  std::string process;        // name
+  std::variant<SyscallEvent, CallEvent, ModuleEvent, ProcessEvent, GapEvent> what;
+};
+
+}  // namespace swat::daemon

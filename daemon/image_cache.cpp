@@ -1,0 +1,72 @@
+#include "daemon/image_cache.hpp"
+
+#include <algorithm>
+
+#include "symbols/elf_image.hpp"
+
+namespace swat::daemon {
+namespace {
+
+constexpr std::size_t kMaxImages = 4096;  // beyond that the cache starts over
+
+std::vector<ImageExport> relative_exports(std::vector<symbols::ElfExport> exports, Va base) {
+  std::vector<ImageExport> relative;
+  relative.reserve(exports.size());
+  for (symbols::ElfExport& e : exports) {
+    relative.push_back({e.address - base, std::move(e.name), std::move(e.version), e.is_ifunc});
+  }
+  std::sort(relative.begin(), relative.end(), [](const ImageExport& a, const ImageExport& b) {
+    return std::tie(a.offset, a.name) < std::tie(b.offset, b.name);
+  });
+  return relative;
+}
+
+// A slot that names no import is one that the module resolves to itself (IRELATIVE).
+std::vector<ImageSlot> relative_slots(std::vector<symbols::ImportSlot> slots, Va base) {
+  std::vector<ImageSlot> relative;
+  for (symbols::ImportSlot& slot : slots) {
+    if (!slot.name.empty()) relative.push_back({slot.slot - base, std::move(slot.name)});
+  }
+  return relative;
+}
+
+void find_runs(Image& image) {
+  for (std::size_t i = 0; i < image.slots.size(); ++i) {
+    const bool continues =
+        i > 0 && image.slots[i].offset == image.slots[i - 1].offset + image.word_bytes;
+    if (continues) {
+      image.slot_runs.back().second = i;
+    } else {
+      image.slot_runs.emplace_back(i, i);
+    }
+  }
+}
+
+}  // namespace
+
+Result<Image> read_image(VirtualMemory& memory, Va base) {
+  const auto elf = SWAT_TRY(symbols::ElfImage::open(memory, base));
+  Image image;
+  image.word_bytes = elf.is_64_bit() ? 8 : 4;
+  if (!elf.has_dynamic()) return image;
+  image.exports = relative_exports(SWAT_TRY(elf.exports(memory)), base);
+  image.slots = relative_slots(SWAT_TRY(elf.import_slots(memory)), base);
+  find_runs(image);
+  return image;
+}
+
+Result<std::shared_ptr<const Image>> ImageCache::get(VirtualMemory& memory,
+                                                     const os::Module& module) {
+  const Key key{module.file_id, module.path};
+  // Without an identity of the file (the vDSO) nothing says that two of one name are the same.
+  if (const auto known = images_.find(key); known != images_.end() && module.file_id != 0) {
+    return known->second;
+  }
+  auto image = std::make_shared<const Image>(SWAT_TRY(read_image(memory, module.base)));
+  if (module.file_id == 0) return image;
+  if (images_.size() >= kMaxImages) images_.clear();
+  images_.emplace(key, image);
+  return image;
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,86 @@
+// JSON lines: one object an event, the fields of DESIGN.md section 5. Addresses are strings of
+// lower-case hex without 0x, as in SWAT's lines: JSON numbers lose bits beyond 2^53.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "daemon/sink.hpp"
+
+namespace swat::daemon {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hex(std::uint64_t value) { return fmt::format("{:x}", value); }
+
+void put(Json& json, const SyscallEvent& call) {
+  json["event"] = "syscall";
+  json["entry"] = call.mnemonic;
+  json["number"] = call.number;
+  json["name"] = call.name.empty() ? Json() : Json(call.name);
+  Json& arguments = json["args"] = Json::array();
+  for (const auto& argument : call.arguments) {
+    arguments.push_back(argument ? Json(hex(*argument)) : Json());
+  }
+}
+
+void put(Json& json, const CallEvent& call) {
+  json["event"] = "call";
+  json["address"] = hex(call.address.value);
+  json["function"] = call.function;
+  json["module"] = call.module.empty() ? Json() : Json(call.module);
+  json["caller"] = call.caller ? Json(hex(call.caller->value)) : Json();
+  json["caller_module"] = call.caller_module.empty() ? Json() : Json(call.caller_module);
+}
+
+void put(Json& json, const ModuleEvent& module) {
+  json["event"] = module.loaded ? "module_loaded" : "module_unloaded";
+  json["start"] = hex(module.module.range.start.value);
+  json["end"] = hex(module.module.range.end.value);
+  json["path"] = module.module.path;
+}
+
+void put(Json& json, const ProcessEvent& process) {
+  json["event"] = process.started ? "process_started" : "process_exited";
+  json["ppid"] = process.parent_pid;
+  json["path"] = process.path.empty() ? Json() : Json(process.path);
+}
+
+void put(Json& json, const GapEvent& gap) {
+  json["event"] = "gap";
+  json["count"] = gap.count;
+  json["reason"] = gap.reason;
+}
+
+class JsonSink final : public Sink {
+ public:
+  explicit JsonSink(LineFile file) : file_(std::move(file)) {}
+
+  void write(const Event& event) override {
+    Json json;
+    json["seq"] = event.sequence;
+    json["time"] = std::chrono::duration<double>(event.host_time.time_since_epoch()).count();
+    if (event.guest_time_ns) json["guest_time"] = static_cast<double>(*event.guest_time_ns) / 1e9;
+    json["vcpu"] = event.vcpu;
+    json["as"] = hex(event.address_space.value);
+    json["pid"] = event.pid;
+    json["tid"] = event.tid;
+    json["process"] = event.process;
+    std::visit([&](const auto& what) { put(json, what); }, event.what);
+    // Names come from the guest and need not be UTF-8.
+    file_.put(json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
+  }
+
+  Result<> flush() override { return file_.flush(); }
+
+ private:
+  LineFile file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> make_json_sink(LineFile file) {
+  return std::make_unique<JsonSink>(std::move(file));
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,91 @@
+#include "daemon/module_traps.hpp"
+
+#include <fnmatch.h>
+#include <spdlog/spdlog.h>
+
+namespace swat::daemon {
+
+Result<FunctionPattern> FunctionPattern::parse(std::string_view text) {
+  const auto bang = text.find('!');
+  FunctionPattern pattern{"*", std::string(text)};
+  if (bang != text.npos) {
+    pattern = {std::string(text.substr(0, bang)), std::string(text.substr(bang + 1))};
+  }
+  if (pattern.module.empty() || pattern.function.empty()) {
+    return fail(Errc::kUsage, "'" + std::string(text) + "' is not MODULE!FUNCTION");
+  }
+  return pattern;
+}
+
+bool FunctionPattern::matches_module(std::string_view name) const {
+  return fnmatch(module.c_str(), std::string(name).c_str(), 0) == 0;
+}
+
+bool FunctionPattern::matches_function(std::string_view name) const {
+  return fnmatch(function.c_str(), std::string(name).c_str(), 0) == 0;
+}
+
+Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& scene,
+                              bool announce) {
+  const auto change = SWAT_TRY(processes_.refresh(thread));
+  if (announce) {
+    for (const os::Module& module : change.unloaded) log_.write(scene, ModuleEvent{false, module});
+    for (const os::Module& module : change.loaded) log_.write(scene, ModuleEvent{true, module});
+  }
+  const ProcessView* view = processes_.find(thread.process);
+  if (view == nullptr || (!change.slots_changed && !change.is_new)) return {};
+  return arm(*view);
+}
+
+Result<> ModuleTraps::arm(const ProcessView& view) {
+  std::vector<Trap> traps = wanted(view);
+  const auto added = traps_.add(traps);
+  if (!added && added.error().code == Errc::kUnsupported) {
+    if (!std::exchange(told_full_, true)) {
+      spdlog::warn("{}: calls of further modules are not logged", added.error().what);
+      log_.write({}, GapEvent{0, "calls: " + added.error().what});
+    }
+    return {};
+  }
+  SWAT_CHECK(added);
+  auto& armed = armed_[view.process.memory_object.value];
+  for (const Trap& old : armed) traps_.drop(old.point);
+  armed = std::move(traps);
+  return {};
+}
+
+std::vector<Trap> ModuleTraps::wanted(const ProcessView& view) const {
+  std::vector<Trap> traps;
+  for (const LoadedModule& loaded : view.modules) {
+    if (loaded.image == nullptr) continue;
+    if (imports_ != nullptr) {
+      for (const VaRange& slots : loaded.slot_ranges()) {
+        if (auto more = imports_->imports(slots)) traps.insert(traps.end(), more->begin(), more->end());
+      }
+    }
+    if (!functions_.empty()) add_functions(loaded, traps);
+  }
+  return traps;
+}
+
+void ModuleTraps::add_functions(const LoadedModule& loaded, std::vector<Trap>& traps) const {
+  const std::string module(loaded.module.name());
+  for (const FunctionPattern& pattern : functions_) {
+    if (!pattern.matches_module(module)) continue;
+    for (const ImageExport& e : loaded.image->exports) {
+      if (e.is_ifunc || !pattern.matches_function(e.name)) continue;
+      const FunctionTrap what{module, e.name, loaded.image->word_bytes * 8};
+      auto more = break_kind().function(loaded.module.base + e.offset, what);
+      if (more) traps.insert(traps.end(), more->begin(), more->end());
+    }
+  }
+}
+
+void ModuleTraps::forget(Va memory_object, std::uint32_t pid) {
+  if (!processes_.forget(memory_object, pid)) return;
+  const auto armed = armed_.extract(memory_object.value);
+  if (armed.empty()) return;
+  for (const Trap& trap : armed.mapped()) traps_.drop(trap.point);
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,114 @@
+#include "daemon/options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+namespace swat::daemon {
+namespace {
+
+// What CLI11 fills in, before it is checked and given its types.
+struct Raw {
+  std::string gdb;
+  std::string qmp;
+  double duration_s = 0;
+  std::uint64_t max_events = 0;
+  std::vector<std::string> functions;
+  std::uint32_t pid = 0;
+};
+
+void add_connection(CLI::App& app, Options& options, Raw& raw) {
+  app.add_option("--gdb", raw.gdb, "gdbstub of the VM: HOST:PORT or unix:PATH");
+  app.add_option("--qmp", raw.qmp, "QMP monitor of the VM: HOST:PORT or unix:PATH");
+  app.add_option("--os", options.os, "guest system")
+      ->check(CLI::IsMember({"auto", "linux", "winxp", "win10x64"}))
+      ->capture_default_str();
+  app.add_option("--ram", options.attach.ram, "how to read guest RAM (default: the best that works)")
+      ->check(CLI::IsMember({"file", "process", "stub"}));
+  app.add_flag("-v,--verbose", options.verbosity, "tell decisions (-v), wire bytes (-vv)");
+}
+
+void add_tracing(CLI::App& app, Options& options, Raw& raw) {
+  app.add_option("--log", options.log, "SWAT's lines go to FILE; - is stdout")->capture_default_str();
+  app.add_option("--json", options.json, "JSON lines go to FILE as well; - is stdout");
+  app.add_flag("--names", options.names, "append syscall name and process to SWAT's lines");
+  app.add_option("--duration", raw.duration_s, "detach after so many seconds")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--max-events", raw.max_events, "detach after so many syscalls and calls")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--break", raw.functions,
+                 "trace MODULE!FUNCTION (globs) by breakpoints on the function itself");
+  app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
+      ->check(CLI::IsMember({"watch", "break"}));
+  app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
+}
+
+void add_commands(CLI::App& app, Options& options, Raw& raw) {
+  const auto command = [&](const char* name, const char* help, Command value) {
+    CLI::App* sub = app.add_subcommand(name, help)->fallthrough();
+    sub->callback([&options, value] { options.command = value; });
+    return sub;
+  };
+  command("ps", "list the processes of the guest", Command::kPs);
+  const char* const of_one = "of this process only";
+  command("modules", "list what is mapped", Command::kModules)->add_option("-p,--pid", raw.pid, of_one);
+  CLI::App* functions = command("functions", "list exported functions", Command::kFunctions);
+  functions->add_option("-p,--pid", raw.pid, of_one);
+  functions->add_option("glob", options.glob, "of these names, or MODULE!NAME")->capture_default_str();
+  command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
+  app.require_subcommand(0, 1);
+}
+
+Result<std::optional<gdbproto::Endpoint>> endpoint(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  return SWAT_TRY(gdbproto::Endpoint::parse(text));
+}
+
+Result<Options> checked(Options options, const Raw& raw) {
+  options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
+  options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
+  if (!options.attach.gdb && !options.attach.qmp) {
+    return fail(Errc::kUsage, "say which VM: --gdb HOST:PORT, --qmp unix:PATH, or both");
+  }
+  if (options.log == "-" && options.json == "-") {
+    return fail(Errc::kUsage, "--log and --json cannot both go to stdout");
+  }
+  if (options.command != Command::kTrace && (!options.json.empty() || !raw.functions.empty())) {
+    return fail(Errc::kUsage, "--json and --break are for tracing, not for this command");
+  }
+  if (raw.duration_s > 0) {
+    options.trace.duration = std::chrono::milliseconds(static_cast<long>(raw.duration_s * 1000));
+  }
+  if (raw.max_events > 0) options.trace.max_events = raw.max_events;
+  if (raw.pid != 0) options.pid = raw.pid;
+  for (const std::string& text : raw.functions) {
+    options.trace.functions.push_back(SWAT_TRY(FunctionPattern::parse(text)));
+  }
+  return options;
+}
+
+}  // namespace
+
+Result<std::optional<Options>> parse_options(int argc, const char* const* argv) {
+  Options options;
+  Raw raw;
+  CLI::App app("Logs every system call and library call of a whole guest, from outside a stock QEMU.",
+               "swatd");
+  app.set_version_flag("--version", "swatd " SWAT_VERSION);
+  add_connection(app, options, raw);
+  add_tracing(app, options, raw);
+  add_commands(app, options, raw);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app.help().c_str(), stdout);
+    return std::nullopt;
+  } catch (const CLI::CallForVersion&) {
+    std::puts(app.version().c_str());
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    return fail(Errc::kUsage, std::string(error.what()) + " (try --help)");
+  }
+  return SWAT_TRY(checked(std::move(options), raw));
+}
+
+}  // namespace swat::daemon

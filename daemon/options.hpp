@@ -1,0 +1,35 @@
+// The command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/tracer.hpp"
+#include "daemon/vm.hpp"
+
+namespace swat::daemon {
+
+enum class Command { kTrace, kPs, kModules, kFunctions, kDoctor };
+
+struct Options {
+  Command command = Command::kTrace;
+  AttachOptions attach;
+  std::string os = "auto";
+  std::string traps;                 // a TrapKind's name; "" lets the planner choose
+  std::string log = "-";
+  std::string json;                  // "" for none
+  bool names = false;
+  bool run = false;                  // run a guest that was paused, and pause it again at the end
+  TraceOptions trace;
+  std::optional<std::uint32_t> pid;  // ps, modules, functions
+  std::string glob = "*";            // functions
+  int verbosity = 0;
+};
+
+// nullopt: --help or --version was asked for, and has been answered. kUsage: one line that says
+// what is wrong.
+[[nodiscard]] Result<std::optional<Options>> parse_options(int argc, const char* const* argv);
+
+}  // namespace swat::daemon

@@ -1,0 +1,35 @@
+// Which kind of trap realises what is asked for, on this QEMU, and why.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daemon/trap.hpp"
+#include "daemon/vm.hpp"
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+struct EntryPlan {
+  os::SyscallEntry entry;
+  const TrapKind* kind = nullptr;
+  std::vector<Trap> traps;
+  std::string why;  // the kinds that were passed over, and the reason of each
+};
+
+class Planner {
+ public:
+  // `only`: a TrapKind's name, or "" to choose. kUsage: there is no such kind.
+  [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only);
+
+  [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest,
+                                                       os::OsModel& model) const;
+  // Null: this QEMU has no way to watch imports.
+  [[nodiscard]] const TrapKind* imports() const { return imports_; }
+
+ private:
+  std::vector<const TrapKind*> kinds_;  // allowed ones, in the order of preference
+  const TrapKind* imports_ = nullptr;
+};
+
+}  // namespace swat::daemon

@@ -1,0 +1,129 @@
+#include "daemon/process_table.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace swat::daemon {
+namespace {
+
+bool same_place(const os::Module& a, const os::Module& b) {
+  return a.base == b.base && a.range == b.range && a.path == b.path && a.file_id == b.file_id;
+}
+
+bool contains(const std::vector<os::Module>& modules, const os::Module& wanted) {
+  return std::any_of(modules.begin(), modules.end(),
+                     [&](const os::Module& module) { return same_place(module, wanted); });
+}
+
+}  // namespace
+
+std::vector<VaRange> LoadedModule::slot_ranges() const {
+  std::vector<VaRange> ranges;
+  if (image == nullptr) return ranges;
+  for (const auto& [first, last] : image->slot_runs) {
+    ranges.push_back({slot_address(first), slot_address(last) + image->word_bytes});
+  }
+  return ranges;
+}
+
+const LoadedModule* ProcessView::module_at(Va at) const {
+  const auto after =
+      std::upper_bound(modules.begin(), modules.end(), at,
+                       [](Va address, const LoadedModule& m) { return address < m.module.base; });
+  if (after == modules.begin()) return nullptr;
+  const LoadedModule& candidate = *std::prev(after);
+  return candidate.module.range.contains(at) ? &candidate : nullptr;
+}
+
+ProcessView* ProcessTable::find(const os::Process& process) {
+  const auto found = views_.find(process.memory_object.value);
+  return found == views_.end() ? nullptr : found->second.get();
+}
+
+// Every event at first, then ever more rarely: headers that nobody touches never get paged in.
+bool ProcessTable::is_due(ProcessView& view) {
+  constexpr unsigned kEagerTries = 64;
+  if (!view.has_pending) return false;
+  ++view.tries;
+  return view.tries < kEagerTries || std::has_single_bit(view.tries);
+}
+
+bool ProcessTable::is_stale(const os::Thread& thread) {
+  if (thread.process.memory_object.is_null()) return false;
+  ProcessView* view = find(thread.process);
+  if (view == nullptr || !view->remapping.empty()) return true;
+  // Another process with this address space: the kernel has reused the object, or they share it.
+  return !view->pids.contains(thread.process.pid) || is_due(*view);
+}
+
+void ProcessTable::will_remap(const os::Thread& thread) {
+  if (ProcessView* view = find(thread.process)) view->remapping.insert(thread.tid);
+}
+
+Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
+  const os::Process& process = thread.process;
+  const std::vector<os::Module> modules = os::modules_of(SWAT_TRY(model_.mappings(process)));
+  auto& slot = views_[process.memory_object.value];
+  if (slot == nullptr) slot = std::make_unique<ProcessView>();
+  ProcessView& view = *slot;
+  Change change;
+  change.is_new = view.pids.insert(process.pid).second;
+  view.process = process;
+  view.memory = model_.memory(process);
+  view.remapping.erase(thread.tid);
+
+  std::vector<LoadedModule> kept;
+  for (LoadedModule& old : view.modules) {
+    if (contains(modules, old.module)) {
+      kept.push_back(std::move(old));
+    } else {
+      change.slots_changed = change.slots_changed || old.image != nullptr;
+      change.unloaded.push_back(std::move(old.module));
+    }
+  }
+  for (const os::Module& module : modules) {
+    const bool known = std::any_of(kept.begin(), kept.end(), [&](const LoadedModule& old) {
+      return same_place(old.module, module);
+    });
+    if (known) continue;
+    change.loaded.push_back(module);
+    kept.push_back({module, nullptr, true, {}});
+    view.tries = 0;
+  }
+  std::sort(kept.begin(), kept.end(), [](const LoadedModule& a, const LoadedModule& b) {
+    return a.module.base < b.module.base;
+  });
+  view.modules = std::move(kept);
+  change.slots_changed = read_pending(view) || change.slots_changed;
+  return change;
+}
+
+// True when a module's slots have become known.
+bool ProcessTable::read_pending(ProcessView& view) {
+  bool found = false;
+  view.has_pending = false;
+  for (LoadedModule& loaded : view.modules) {
+    if (loaded.image != nullptr || !loaded.is_image) continue;
+    auto image = images_.get(*view.memory, loaded.module);
+    if (image) {
+      loaded.image = *std::move(image);
+      found = true;
+    } else if (image.error().code == Errc::kFault) {
+      view.has_pending = true;
+    } else {
+      loaded.is_image = false;
+    }
+  }
+  return found;
+}
+
+bool ProcessTable::forget(Va memory_object, std::uint32_t pid) {
+  const auto found = views_.find(memory_object.value);
+  if (found == views_.end()) return false;
+  found->second->pids.erase(pid);
+  if (!found->second->pids.empty()) return false;
+  views_.erase(found);
+  return true;
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,81 @@
+// What every traced process has mapped, kept current: read from the kernel's own structures when a
+// process is first seen, and again after each of its syscalls that maps, unmaps or execs.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "daemon/image_cache.hpp"
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+struct LoadedModule {
+  os::Module module;
+  std::shared_ptr<const Image> image;  // null until its headers are paged in
+  bool is_image = true;                // false: it was read, and is none
+  // Words of the slots as last read: which slots lead to an address. Values that slots once held
+  // stay: a lazy slot leads to its own PLT stub first and to the function later.
+  std::unordered_multimap<std::uint64_t, std::size_t> slots_by_target;
+
+  [[nodiscard]] Va slot_address(std::size_t slot) const {
+    return module.base + image->slots[slot].offset;
+  }
+  // Address spans of the import slots, one watch each.
+  [[nodiscard]] std::vector<VaRange> slot_ranges() const;
+};
+
+// One address space.
+struct ProcessView {
+  os::Process process;
+  std::vector<LoadedModule> modules;  // ascending by base
+  std::unique_ptr<VirtualMemory> memory;
+  bool has_pending = false;           // a module's headers are not paged in yet
+  unsigned tries = 0;                 // reads of pending modules so far
+  std::unordered_set<std::uint32_t> remapping;  // threads that are in a syscall that maps
+  std::unordered_set<std::uint32_t> pids;       // processes seen in it: more than one after vfork
+
+  [[nodiscard]] const LoadedModule* module_at(Va at) const;
+};
+
+class ProcessTable {
+ public:
+  // `model` outlives this.
+  explicit ProcessTable(os::OsModel& model) : model_(model) {}
+
+  struct Change {
+    bool is_new = false;                 // not seen before, or not in this address space
+    std::vector<os::Module> loaded;
+    std::vector<os::Module> unloaded;
+    bool slots_changed = false;          // slot_ranges() of some module are new or gone
+  };
+
+  // The view of a process, or null: kernel threads, processes never seen.
+  [[nodiscard]] ProcessView* find(const os::Process& process);
+  // Whether `process` must be refreshed before the guest runs on.
+  [[nodiscard]] bool is_stale(const os::Thread& thread);
+  // Reads the mappings anew. The guest is stopped.
+  [[nodiscard]] Result<Change> refresh(const os::Thread& thread);
+  // A thread has entered a syscall that will change its mappings.
+  void will_remap(const os::Thread& thread);
+  // The process is gone. True when its address space went with it.
+  [[nodiscard]] bool forget(Va memory_object, std::uint32_t pid);
+
+  [[nodiscard]] const std::unordered_map<std::uint64_t, std::unique_ptr<ProcessView>>& all() const {
+    return views_;
+  }
+
+ private:
+  [[nodiscard]] bool is_due(ProcessView& view);
+  [[nodiscard]] bool read_pending(ProcessView& view);
+
+  os::OsModel& model_;
+  ImageCache images_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<ProcessView>> views_;  // by memory object
+};
+
+}  // namespace swat::daemon

@@ -1,0 +1,46 @@
+// GuestView over a stopped QEMU: registers by name, cached until the guest runs again.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gdbproto/device_state.hpp"
+#include "gdbproto/session.hpp"
+#include "osmodels/guest.hpp"
+
+namespace swat::daemon {
+
+class StoppedGuest final : public os::GuestView {
+ public:
+  // All outlive this. kUnsupported: an architecture that swatd does not know.
+  [[nodiscard]] static Result<StoppedGuest> over(gdbproto::Session& session, PhysicalMemory& ram);
+
+  // System registers of every vCPU, when something could tell them.
+  void set_x86_tables(std::vector<os::X86SystemTables> tables) { tables_ = std::move(tables); }
+  // The guest runs, or has run.
+  void forget();
+  // Registers that came with a stop already, of one vCPU.
+  void remember(unsigned vcpu, std::vector<std::byte> g);
+
+  [[nodiscard]] os::Architecture architecture() const override { return architecture_; }
+  [[nodiscard]] unsigned vcpu_count() const override;
+  [[nodiscard]] Result<std::uint64_t> reg(unsigned vcpu, std::string_view name) override;
+  [[nodiscard]] Result<os::X86SystemTables> x86_tables(unsigned vcpu) override;
+  [[nodiscard]] PhysicalMemory& ram() override { return ram_; }
+
+ private:
+  StoppedGuest(gdbproto::Session& session, PhysicalMemory& ram, os::Architecture architecture)
+      : session_(session), ram_(ram), architecture_(architecture) {}
+
+  gdbproto::Session& session_;
+  PhysicalMemory& ram_;
+  os::Architecture architecture_;
+  std::vector<os::X86SystemTables> tables_;
+  std::vector<std::optional<std::vector<std::byte>>> g_;  // by vCPU
+};
+
+// IDT, GDT and TR bases out of `info registers`' text, where there is no QMP.
+[[nodiscard]] Result<os::X86SystemTables> parse_info_registers(std::string_view text);
+
+}  // namespace swat::daemon

@@ -1,0 +1,73 @@
+// SWAT's log lines, so that whoever reads SWAT's logs reads these:
+//   5633000: sysenter c8
+//   Function b75cee10:__getpid
+// [ispras/swat, docs/Introspection.md]
+#include <fmt/format.h>
+
+#include "daemon/printable.hpp"
+#include "daemon/sink.hpp"
+
+namespace swat::daemon {
+namespace {
+
+class SwatSink final : public Sink {
+ public:
+  SwatSink(LineFile file, bool names) : file_(std::move(file)), names_(names) {}
+
+  void write(const Event& event) override {
+    line_.clear();
+    std::visit([&](const auto& what) { put(event, what); }, event.what);
+    if (line_.size() == 0) return;
+    line_.push_back('\n');
+    file_.put({line_.data(), line_.size()});
+  }
+
+  Result<> flush() override { return file_.flush(); }
+
+ private:
+  template <class... Args>
+  void add(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(fmt::appender(line_), format, std::forward<Args>(args)...);
+  }
+
+  void put(const Event& event, const SyscallEvent& call) {
+    add("{:x}: {} {:x}", event.address_space.value, call.mnemonic, call.number);
+    if (names_) add(" {} {}/{}", call.name.empty() ? "?" : call.name, printable(event.process),
+                    event.pid);
+  }
+
+  void put(const Event& event, const CallEvent& call) {
+    add("Function {:x}:{}", call.address.value, printable(call.function));
+    if (names_) add(" {}/{}", printable(event.process), event.pid);
+  }
+
+  // SWAT has no lines for these; they come with --names only.
+  void put(const Event& event, const ModuleEvent& module) {
+    if (!names_) return;
+    add("{:x}: {} {:x}-{:x} {} {}/{}", event.address_space.value,
+        module.loaded ? "loaded" : "unloaded", module.module.range.start.value,
+        module.module.range.end.value, printable(module.module.path), printable(event.process),
+        event.pid);
+  }
+
+  void put(const Event& event, const ProcessEvent& process) {
+    if (!names_) return;
+    add("{:x}: {} {} {}/{}", event.address_space.value, process.started ? "started" : "exited",
+        process.path.empty() ? "?" : printable(process.path), printable(event.process), event.pid);
+  }
+
+  // Always: a log with a hole in it must say so.
+  void put(const Event&, const GapEvent& gap) { add("Gap {}:{}", gap.count, gap.reason); }
+
+  LineFile file_;
+  bool names_;
+  fmt::memory_buffer line_;
+};
+
+}  // namespace
+
+std::unique_ptr<Sink> make_swat_sink(LineFile file, bool names) {
+  return std::make_unique<SwatSink>(std::move(file), names);
+}
+
+}  // namespace swat::daemon

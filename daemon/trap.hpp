@@ -1,0 +1,69 @@
+// Traps: something in the guest that is to be noticed, and the point in the stub that notices it.
+//
+// A trap is an idea (this syscall entry, these import slots, this function); a TrapKind is one way
+// to realise it, with its own cost and its own conditions (DESIGN.md section 2). A new kind is one
+// file and one row of trap_kinds().
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "gdbproto/session.hpp"
+#include "osmodels/linux/syscalls.hpp"
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+// The kernel has been entered by `abi`.
+struct EntryTrap {
+  const os::linux_os::SyscallAbi* abi;
+  Va stop_pc;                     // where a vCPU stands when it is this entry that stopped it
+  std::optional<unsigned> vcpu;   // a per-CPU point belongs to one vCPU; nullopt: to all
+};
+
+// A word of these import slots has been read.
+struct ImportTrap {
+  VaRange slots;
+};
+
+// This function is about to run.
+struct FunctionTrap {
+  std::string module;
+  std::string function;
+  unsigned bits;
+};
+
+struct Trap {
+  gdbproto::Point point;
+  std::variant<EntryTrap, ImportTrap, FunctionTrap> what;
+
+  // After a breakpoint the vCPU has yet to execute the instruction; after a watchpoint of x86 it
+  // has executed it.
+  [[nodiscard]] bool is_breakpoint() const {
+    return point.kind == gdbproto::PointKind::kSoftwareBreakpoint ||
+           point.kind == gdbproto::PointKind::kHardwareBreakpoint;
+  }
+};
+
+class TrapKind {
+ public:
+  virtual ~TrapKind() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;  // "watch", "break"
+
+  // kUnsupported or kNotFound says why this kind cannot realise it here.
+  [[nodiscard]] virtual Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
+                                                        const os::SyscallEntry& entry) const = 0;
+  [[nodiscard]] virtual Result<std::vector<Trap>> imports(VaRange slots) const = 0;
+  [[nodiscard]] virtual Result<std::vector<Trap>> function(Va at, FunctionTrap what) const = 0;
+};
+
+// Cheapest first.
+[[nodiscard]] const std::vector<const TrapKind*>& trap_kinds();
+
+[[nodiscard]] const TrapKind& watch_kind();
+[[nodiscard]] const TrapKind& break_kind();
+
+}  // namespace swat::daemon

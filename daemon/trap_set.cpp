@@ -1,0 +1,80 @@
+#include "daemon/trap_set.hpp"
+
+#include <algorithm>
+
+namespace swat::daemon {
+namespace {
+
+// The same meaning twice is one trap with two holders.
+bool same_meaning(const Trap& a, const Trap& b) {
+  if (a.what.index() != b.what.index()) return false;
+  const auto* entry = std::get_if<EntryTrap>(&a.what);
+  return entry == nullptr || entry->stop_pc == std::get<EntryTrap>(b.what).stop_pc;
+}
+
+}  // namespace
+
+Result<> TrapSet::add(const std::vector<Trap>& traps) {
+  const auto is_new_point = [&](const Trap& trap) { return !held_.contains(key_of(trap.point)); };
+  const auto more = std::count_if(traps.begin(), traps.end(), is_new_point);
+  if (held_.size() + static_cast<std::size_t>(more) > kMaxPoints) {
+    return fail(Errc::kUnsupported, "too many traps at once");
+  }
+  std::vector<gdbproto::Point> missing;
+  for (const Trap& trap : traps) {
+    const auto key = key_of(trap.point);
+    const auto [it, is_new] = held_.try_emplace(key, Held{trap.point, {}, 0});
+    Held& held = it->second;
+    if (is_new) {
+      // Still in the stub, about to be removed: keep it instead.
+      const auto leaving = std::find(to_remove_.begin(), to_remove_.end(), trap.point);
+      if (leaving != to_remove_.end()) {
+        to_remove_.erase(leaving);
+      } else {
+        missing.push_back(trap.point);
+      }
+    }
+    ++held.holders;
+    if (std::none_of(held.traps.begin(), held.traps.end(),
+                     [&](const Trap& known) { return same_meaning(known, trap); })) {
+      held.traps.push_back(trap);
+    }
+  }
+  if (missing.empty()) return {};
+  return session_.insert(missing);
+}
+
+void TrapSet::drop(const gdbproto::Point& point) {
+  const auto it = held_.find(key_of(point));
+  if (it == held_.end() || --it->second.holders > 0) return;
+  to_remove_.push_back(it->second.point);
+  held_.erase(it);
+}
+
+Result<> TrapSet::flush_removals() {
+  if (to_remove_.empty()) return {};
+  const auto points = std::exchange(to_remove_, {});
+  return session_.remove(points);
+}
+
+std::vector<const Trap*> TrapSet::at_watch(Va start) const {
+  std::vector<const Trap*> found;
+  for (auto it = held_.lower_bound({start.value, '\0'});
+       it != held_.end() && it->first.first == start.value; ++it) {
+    for (const Trap& trap : it->second.traps) {
+      if (!trap.is_breakpoint()) found.push_back(&trap);
+    }
+  }
+  return found;
+}
+
+const Trap* TrapSet::at_breakpoint(Va pc) const {
+  for (const auto kind : {gdbproto::PointKind::kSoftwareBreakpoint,
+                          gdbproto::PointKind::kHardwareBreakpoint}) {
+    const auto it = held_.find({pc.value, static_cast<char>(kind)});
+    if (it != held_.end()) return &it->second.traps.front();
+  }
+  return nullptr;
+}
+
+}  // namespace swat::daemon

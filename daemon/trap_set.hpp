@@ -1,0 +1,53 @@
+// The traps that the stub holds right now.
+//
+// QEMU accepts the same point twice and then wants it removed twice, and a watchpoint may only go at
+// a stop that is its own kind's (facts/qemu.md 0.2): so points are counted here, and removals wait.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "daemon/trap.hpp"
+#include "gdbproto/session.hpp"
+
+namespace swat::daemon {
+
+class TrapSet {
+ public:
+  // More points than this make every watched access slow (a list is walked); beyond it add() fails.
+  static constexpr std::size_t kMaxPoints = 2048;
+
+  // `session` outlives this.
+  explicit TrapSet(gdbproto::Session& session) : session_(session) {}
+
+  // Inserts the points that are not there yet, in one write. The guest is stopped.
+  [[nodiscard]] Result<> add(const std::vector<Trap>& traps);
+  // One holder of this point less; the last one has it removed at the next flush_removals().
+  void drop(const gdbproto::Point& point);
+  // At a stop that a trap of ours reported.
+  [[nodiscard]] Result<> flush_removals();
+
+  // Traps at a watched span's start, or at a breakpoint's address; several entries may share one
+  // word (syscall and its compat twin).
+  [[nodiscard]] std::vector<const Trap*> at_watch(Va start) const;
+  [[nodiscard]] const Trap* at_breakpoint(Va pc) const;
+  [[nodiscard]] std::size_t size() const { return held_.size(); }
+
+ private:
+  struct Held {
+    gdbproto::Point point;
+    std::vector<Trap> traps;  // distinct meanings of one point
+    std::size_t holders = 0;
+  };
+  using Key = std::pair<std::uint64_t, char>;  // address, point kind
+  static Key key_of(const gdbproto::Point& point) {
+    return {point.at.value, static_cast<char>(point.kind)};
+  }
+
+  gdbproto::Session& session_;
+  std::map<Key, Held> held_;
+  std::vector<gdbproto::Point> to_remove_;
+};
+
+}  // namespace swat::daemon

@@ -1,0 +1,47 @@
+// Watchpoints: no translation-cache flush, no step, any length; the stop comes after the access
+// (x86 under TCG; facts/qemu.md 0.2).
+#include "daemon/trap.hpp"
+#include "osmodels/x86/entry_path.hpp"
+
+namespace swat::daemon {
+namespace {
+
+class WatchKind final : public TrapKind {
+ public:
+  std::string_view name() const override { return "watch"; }
+
+  // The entry path's store of the user's stack pointer, one word for each vCPU.
+  Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
+                                  const os::SyscallEntry& entry) const override {
+    const auto* abi = os::linux_os::find_abi(entry.kind);
+    if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
+    const auto store =
+        SWAT_TRY(os::x86::find_entry_store(model.kernel_memory(), entry.address));
+    std::vector<Trap> traps;
+    for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
+      const Va word = SWAT_TRY(model.per_cpu_base(vcpu)) + store.gs_offset;
+      traps.push_back({{gdbproto::PointKind::kWriteWatch, word, store.size_bytes},
+                       EntryTrap{abi, store.stop_pc, vcpu}});
+    }
+    return traps;
+  }
+
+  // One watch over all slots: jmp *slot and call *slot stop at the callee's first instruction.
+  Result<std::vector<Trap>> imports(VaRange slots) const override {
+    return std::vector<Trap>{
+        {{gdbproto::PointKind::kReadWatch, slots.start, slots.size()}, ImportTrap{slots}}};
+  }
+
+  Result<std::vector<Trap>> function(Va, FunctionTrap) const override {
+    return fail(Errc::kUnsupported, "a watch sees reads of slots, not the code of one function");
+  }
+};
+
+}  // namespace
+
+const TrapKind& watch_kind() {
+  static const WatchKind kind;
+  return kind;
+}
+
+}  // namespace swat::daemon

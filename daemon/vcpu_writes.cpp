@@ -1,0 +1,39 @@
+#include "daemon/vcpu_writes.hpp"
+
+namespace swat::daemon {
+
+Result<std::uint64_t> VcpuWrites::reg(std::string_view name) {
+  const auto written = writes_.find(name);
+  if (written == writes_.end()) return guest_.reg(vcpu_, name);
+  std::uint64_t value = 0;
+  std::memcpy(&value, written->second.value.data(), sizeof(value));
+  return value;
+}
+
+Result<> VcpuWrites::set_reg(std::string_view name, std::uint64_t value) {
+  const gdbproto::RegisterInfo* info = session_.target().find(name);
+  if (info == nullptr || info->size_bytes > sizeof(value)) {
+    return fail(Errc::kUnsupported, "cannot write register " + std::string(name));
+  }
+  Write& write = writes_[std::string(name)];
+  write.info = info;
+  std::memcpy(write.value.data(), &value, sizeof(value));
+  return {};
+}
+
+Result<> VcpuWrites::store(Va at, std::uint64_t value, unsigned size_bytes) {
+  std::array<std::byte, 8> bytes;
+  std::memcpy(bytes.data(), &value, sizeof(value));
+  return session_.write(session_.threads()[vcpu_], at,
+                        std::span(bytes).first(std::min<std::size_t>(size_bytes, bytes.size())));
+}
+
+Result<> VcpuWrites::resume_at(Va next) {
+  std::vector<gdbproto::RegisterWrite> writes;
+  for (const auto& [name, write] : writes_) {
+    writes.push_back({write.info->number, std::span(write.value).first(write.info->size_bytes)});
+  }
+  return session_.write_registers_and_resume_at(session_.threads()[vcpu_], writes, next);
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,232 @@
+#include "daemon/vm.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "daemon/qemu_process.hpp"
+#include "daemon/stub_starter.hpp"
+
+namespace swat::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kConnectTimeout{5000};
+
+// A file that QEMU, perhaps another user, may write and that nobody else can find.
+class HandOverFile {
+ public:
+  HandOverFile() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "swatd-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) return;
+    folder_ = pattern;
+    path_ = folder_ / "devices";
+    const int fd = open(path_.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) return;
+    fchmod(fd, 0666);
+    close(fd);
+    chmod(folder_.c_str(), 0711);
+  }
+  ~HandOverFile() {
+    std::error_code ignored;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
+  }
+  HandOverFile(const HandOverFile&) = delete;
+  HandOverFile& operator=(const HandOverFile&) = delete;
+
+  [[nodiscard]] std::string path() const { return path_.string(); }
+  [[nodiscard]] std::vector<std::byte> contents() const {
+    constexpr std::size_t kMaxBytes = 16 << 20;
+    std::ifstream file(path_, std::ios::binary);
+    std::vector<std::byte> bytes(kMaxBytes);
+    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    bytes.resize(static_cast<std::size_t>(file.gcount()));
+    return bytes;
+  }
+
+ private:
+  std::filesystem::path folder_;
+  std::filesystem::path path_;
+};
+
+os::X86SystemTables tables_of(const gdbproto::X86SystemRegisters& cpu, bool is_64_bit) {
+  os::X86SystemTables tables;
+  tables.idt_base = cpu.idt_base;
+  tables.gdt_base = cpu.gdt_base;
+  tables.tr_base = cpu.tr_base;
+  if (is_64_bit) {
+    tables.lstar = cpu.lstar;
+    tables.cstar = cpu.cstar;
+  }
+  tables.sysenter_eip = cpu.sysenter_eip;
+  return tables;
+}
+
+// live:false, always: the default would inactivate the disks of a stopped VM (facts section 5).
+Result<std::vector<os::X86SystemTables>> tables_from_device_state(gdbproto::Qmp& qmp,
+                                                                  bool is_64_bit) {
+  const HandOverFile file;
+  const nlohmann::json arguments = {{"filename", file.path()}, {"live", false}};
+  SWAT_CHECK(qmp.execute("xen-save-devices-state", arguments.dump()));
+  const auto bytes = file.contents();
+  if (bytes.empty()) return fail(Errc::kUnsupported, "QEMU does not share this host's files");
+  std::vector<os::X86SystemTables> tables;
+  for (const auto& cpu : SWAT_TRY(gdbproto::parse_x86_device_state(bytes, is_64_bit))) {
+    tables.push_back(tables_of(cpu, is_64_bit));
+  }
+  return tables;
+}
+
+Result<std::vector<os::X86SystemTables>> tables_from_monitor(Vm& vm) {
+  const std::string text = SWAT_TRY(vm.monitor("info registers -a"));
+  std::vector<os::X86SystemTables> tables;
+  constexpr std::string_view kMark = "CPU#";
+  for (auto at = text.find(kMark); at != std::string::npos;) {
+    const auto next = text.find(kMark, at + kMark.size());
+    tables.push_back(SWAT_TRY(parse_info_registers(std::string_view(text).substr(at, next - at))));
+    at = next;
+  }
+  if (tables.empty()) tables.push_back(SWAT_TRY(parse_info_registers(text)));
+  return tables;
+}
+
+std::string first_word(std::string_view text) {
+  return std::string(text.substr(0, text.find_first_of(" \t\r\n(")));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Vm>> Vm::attach(gdbproto::IoLoop& loop, Guardian& guardian,
+                                       const AttachOptions& options) {
+  std::unique_ptr<Vm> vm(new Vm(loop, guardian));
+  if (options.qmp) SWAT_CHECK(vm->connect_qmp(*options.qmp));
+  const gdbproto::Endpoint stub =
+      options.gdb ? *options.gdb : SWAT_TRY(vm->stub_through_qmp(*options.qmp));
+  SWAT_CHECK(vm->connect_stub(stub));
+  // From here on the guest is stopped, and the destructor lets it go.
+  SWAT_CHECK(vm->learn_run_state());
+  SWAT_CHECK(vm->learn_qemu(options));
+  SWAT_CHECK(vm->learn_system_registers());
+  return vm;
+}
+
+Vm::~Vm() {
+  if (const auto released = release(); !released) {
+    spdlog::error("leaving the VM to the guardian: {}", released.error().what);
+  }
+}
+
+Result<> Vm::connect_qmp(const gdbproto::Endpoint& endpoint) {
+  qmp_link_ = SWAT_TRY(gdbproto::connect(loop_, endpoint, kConnectTimeout));
+  qmp_ = std::make_unique<gdbproto::Qmp>(*qmp_link_);
+  SWAT_CHECK(qmp_->handshake());
+  run_state_before_ = SWAT_TRY(qmp_->run_state());
+  return {};
+}
+
+Result<gdbproto::Endpoint> Vm::stub_through_qmp(const gdbproto::Endpoint& monitor) {
+  const StubPlace place = SWAT_TRY(find_or_start_stub(*qmp_, monitor));
+  if (place.started_by_us) duty_.stop_stub_by = monitor;
+  return place.endpoint;
+}
+
+Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
+  if (stub_is_taken(endpoint)) {
+    return fail(Errc::kTimeout, "the gdbstub at " + endpoint.to_string() + " has another client");
+  }
+  duty_.stub = endpoint;
+  duty_.leave_paused = run_state_before_ && *run_state_before_ != "running";
+  SWAT_CHECK(guardian_.arm(duty_));
+  const auto shaken = shake_hands(endpoint);
+  attached_ = shaken.has_value();
+  if (attached_) return {};
+  // Nothing of ours is in whatever this is; the guardian must not touch it either.
+  SWAT_CHECK(guardian_.disarm());
+  if (duty_.stop_stub_by) SWAT_CHECK(qmp_->monitor("gdbserver none"));
+  return shaken;
+}
+
+Result<> Vm::shake_hands(const gdbproto::Endpoint& endpoint) {
+  stub_link_ = SWAT_TRY(gdbproto::connect(loop_, endpoint, kConnectTimeout));
+  session_ = std::make_unique<gdbproto::Session>(*stub_link_);
+  return session_->handshake();
+}
+
+// QMP knows. Without it, QEMU <= 8.0 tells by the stop reply it sends on connecting to a running
+// guest; later ones only tell of states that a running guest cannot have come from.
+Result<> Vm::learn_run_state() {
+  const std::string version = SWAT_TRY(monitor("info version"));
+  qemu_version_ = first_word(version);
+  if (run_state_before_) {
+    was_running_ = *run_state_before_ == "running";
+  } else if (std::atof(qemu_version_.c_str()) < 8.1) {
+    was_running_ = session_->saw_connect_stop();
+  } else {
+    const std::string status = SWAT_TRY(monitor("info status"));
+    was_running_ = status.find("paused (") == std::string::npos;
+  }
+  duty_.leave_paused = !was_running_;
+  return guardian_.arm(duty_);
+}
+
+Result<> Vm::learn_qemu(const AttachOptions& options) {
+  is_kvm_ = SWAT_TRY(monitor("info kvm")).find("enabled") != std::string::npos;
+  RamSources sources;
+  sources.blocks =
+      SWAT_TRY(read_ram_layout([this](std::string_view command) { return monitor(command); }));
+  sources.stub = session_.get();
+  if (auto pid = find_listener(duty_.stub)) sources.qemu = *pid;
+  ram_ = SWAT_TRY(choose_ram(sources, options.ram));
+  guest_.emplace(SWAT_TRY(StoppedGuest::over(*session_, *ram_.ram)));
+  return {};
+}
+
+Result<> Vm::learn_system_registers() {
+  const bool is_64_bit = guest_->architecture() == os::Architecture::kX86_64;
+  if (!is_64_bit && guest_->architecture() != os::Architecture::kI386) return {};
+  if (qmp_ != nullptr) {
+    if (auto tables = tables_from_device_state(*qmp_, is_64_bit)) {
+      tables_source_ = "device state (xen-save-devices-state)";
+      guest_->set_x86_tables(*std::move(tables));
+      return {};
+    } else {
+      spdlog::debug("no device state: {}", tables.error().what);
+    }
+  }
+  guest_->set_x86_tables(SWAT_TRY(tables_from_monitor(*this)));
+  tables_source_ = "info registers";
+  return {};
+}
+
+Result<> Vm::wait_until_resumed(std::chrono::milliseconds timeout) {
+  if (qmp_ == nullptr) {
+    const auto stop = session_->wait_stop(timeout);
+    return stop ? Result<>{} : tl::unexpected(stop.error());
+  }
+  const auto event = qmp_->next_event(timeout);
+  if (!event && event.error().code != Errc::kTimeout) return tl::unexpected(event.error());
+  const std::string state = SWAT_TRY(qmp_->run_state());
+  if (state == "paused") return fail(Errc::kTimeout, "still paused");
+  SWAT_CHECK(qmp_->execute("stop"));
+  return {};
+}
+
+Result<std::string> Vm::monitor(std::string_view command) {
+  return qmp_ != nullptr ? qmp_->monitor(command) : session_->monitor(command);
+}
+
+Result<> Vm::release() {
+  if (!std::exchange(attached_, false)) return {};
+  loop_.acknowledge_stop();
+  // An armed guardian does what fails here.
+  SWAT_CHECK(session_->detach(!was_running_));
+  stub_link_.reset();
+  if (duty_.stop_stub_by) SWAT_CHECK(qmp_->monitor("gdbserver none"));
+  return guardian_.disarm();
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,84 @@
+// An attached VM: the stub, the monitor, guest RAM, and the promise to leave it as it was found.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/guardian.hpp"
+#include "daemon/ram_backend.hpp"
+#include "daemon/stopped_guest.hpp"
+#include "gdbproto/qmp.hpp"
+#include "gdbproto/session.hpp"
+#include "gdbproto/socket_link.hpp"
+
+namespace swat::daemon {
+
+struct AttachOptions {
+  std::optional<gdbproto::Endpoint> gdb;  // absent: the stub is found, or started, through QMP
+  std::optional<gdbproto::Endpoint> qmp;
+  std::string ram;                        // a RamBackendKind's name; "" lets it choose
+};
+
+class Vm {
+ public:
+  // Stops the guest. When this fails the VM is as it was before. `loop` and `guardian` outlive it.
+  [[nodiscard]] static Result<std::unique_ptr<Vm>> attach(gdbproto::IoLoop& loop,
+                                                          Guardian& guardian,
+                                                          const AttachOptions& options);
+  ~Vm();  // releases, if release() was not called
+  Vm(const Vm&) = delete;
+  Vm& operator=(const Vm&) = delete;
+
+  // Removes every trap; the guest runs on, or stays paused if that is how it was found.
+  [[nodiscard]] Result<> release();
+
+  [[nodiscard]] gdbproto::Session& session() { return *session_; }
+  [[nodiscard]] StoppedGuest& guest() { return *guest_; }
+  [[nodiscard]] const RamBackend& ram() const { return *ram_.ram; }
+  [[nodiscard]] const std::string& ram_choice() const { return ram_.why; }
+
+  [[nodiscard]] bool was_running() const { return was_running_; }
+  [[nodiscard]] const std::string& qemu_version() const { return qemu_version_; }
+  [[nodiscard]] bool is_kvm() const { return is_kvm_; }
+  [[nodiscard]] const std::string& tables_source() const { return tables_source_; }
+  [[nodiscard]] bool started_stub() const { return duty_.stop_stub_by.has_value(); }
+
+  // After someone else has paused the VM: kTimeout while it stays so. When it runs again it is
+  // stopped once more, so that its next stop is reported to us (QEMU >= 8.1 reports none of a run
+  // that the stub did not start). Without QMP nobody can tell: kTimeout.
+  [[nodiscard]] Result<> wait_until_resumed(std::chrono::milliseconds timeout);
+
+  // HMP, through QMP where there is one. The guest is stopped.
+  [[nodiscard]] Result<std::string> monitor(std::string_view command);
+
+ private:
+  Vm(gdbproto::IoLoop& loop, Guardian& guardian) : loop_(loop), guardian_(guardian) {}
+
+  [[nodiscard]] Result<> connect_qmp(const gdbproto::Endpoint& endpoint);
+  [[nodiscard]] Result<gdbproto::Endpoint> stub_through_qmp(const gdbproto::Endpoint& monitor);
+  [[nodiscard]] Result<> connect_stub(const gdbproto::Endpoint& endpoint);
+  [[nodiscard]] Result<> shake_hands(const gdbproto::Endpoint& endpoint);
+  [[nodiscard]] Result<> learn_run_state();
+  [[nodiscard]] Result<> learn_qemu(const AttachOptions& options);
+  [[nodiscard]] Result<> learn_system_registers();
+
+  gdbproto::IoLoop& loop_;
+  Guardian& guardian_;
+  GuardianDuty duty_;
+  std::unique_ptr<gdbproto::Link> qmp_link_;
+  std::unique_ptr<gdbproto::Qmp> qmp_;
+  std::unique_ptr<gdbproto::Link> stub_link_;
+  std::unique_ptr<gdbproto::Session> session_;
+  ChosenRam ram_;
+  std::optional<StoppedGuest> guest_;
+  std::optional<std::string> run_state_before_;  // QMP's, from before the stub was touched
+  std::string qemu_version_;
+  std::string tables_source_;
+  bool was_running_ = true;
+  bool is_kvm_ = false;
+  bool attached_ = false;
+};
+
+}  // namespace swat::daemon

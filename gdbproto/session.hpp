@@ -1,0 +1,192 @@
+// One RSP conversation with QEMU's gdbstub: what to say, in an order that QEMU survives.
+//
+// QEMU's stub differs from gdbserver in ways that matter (facts/qemu.md sections 1 and 3): it never
+// waits for acks, any byte sent while the guest runs stops it, `?` destroys breakpoints, `k` kills
+// the VM, `D` after `D` crashes QEMU. This class sends none of what QEMU mishandles, sends no acks,
+// and makes a resume the last bytes of a write.
+//
+// A Session is either stopped (registers and memory can be read) or running (only wait_stop and
+// interrupt make sense); calling out of turn returns kUsage and sends nothing.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gdbproto/link.hpp"
+#include "gdbproto/packet.hpp"
+#include "gdbproto/stop_reply.hpp"
+#include "gdbproto/target_xml.hpp"
+#include "symbols/address.hpp"
+#include "symbols/result.hpp"
+
+namespace swat::gdbproto {
+
+// The digit after Z/z. [GDB manual, "Packets": z type,addr,kind]
+enum class PointKind : char {
+  kSoftwareBreakpoint = '0',
+  kHardwareBreakpoint = '1',
+  kWriteWatch = '2',
+  kReadWatch = '3',
+  kAccessWatch = '4',
+};
+
+struct Point {
+  PointKind kind;
+  Va at;
+  std::uint64_t size_bytes;  // watchpoints: the span; breakpoints: the `kind` field, 1 on x86
+
+  friend bool operator==(const Point&, const Point&) = default;
+};
+
+struct RegisterWrite {
+  unsigned number;
+  std::span<const std::byte> value;
+};
+
+class Session {
+ public:
+  using Millis = std::chrono::milliseconds;
+  static constexpr Millis kReplyTimeout{5000};
+
+  // `link` outlives the session and is already connected; connecting has stopped the guest.
+  explicit Session(Link& link) : link_(link) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // qSupported, target.xml, the vCPUs. kProtocol when the peer is no gdbstub of QEMU's; kTimeout
+  // when nobody answers (another client holds the stub).
+  [[nodiscard]] Result<> handshake();
+
+  [[nodiscard]] const TargetDescription& target() const { return target_; }
+  [[nodiscard]] const std::vector<ThreadId>& threads() const { return threads_; }  // vCPU order
+  [[nodiscard]] std::size_t packet_size() const { return packet_size_; }
+  [[nodiscard]] bool running() const { return running_; }
+  // A stop reply that came unasked at connect (QEMU <= 8.0): the guest was running before us.
+  [[nodiscard]] bool saw_connect_stop() const { return saw_connect_stop_; }
+
+  // Raw `g` bytes of a vCPU; offsets are in target().
+  [[nodiscard]] Result<std::vector<std::byte>> registers(ThreadId thread);
+  // One register, by its number in target(), as raw bytes.
+  [[nodiscard]] Result<std::vector<std::byte>> read_register(ThreadId thread, unsigned number);
+  [[nodiscard]] Result<> write_register(ThreadId thread, unsigned number,
+                                        std::span<const std::byte> value);
+  // The same as registers() for several vCPUs, in their order, at one round trip: on SMP each of
+  // them may stand at a trap, and only one is named by the stop reply (facts: 0.2).
+  [[nodiscard]] Result<std::vector<std::vector<std::byte>>> registers_of(
+      std::span<const ThreadId> threads);
+
+  // Split into packets that fit; pipelined. kFault names the first address that could not be read.
+  [[nodiscard]] Result<> read(ThreadId thread, Va at, std::span<std::byte> into);
+  [[nodiscard]] Result<> write(ThreadId thread, Va at, std::span<const std::byte> bytes);
+  [[nodiscard]] Result<> read_physical(Pa at, std::span<std::byte> into);
+
+  [[nodiscard]] Result<> insert(const Point& point);
+  // One write, all replies checked. When one is refused, those that were not are taken out again.
+  [[nodiscard]] Result<> insert(std::span<const Point> points);
+  [[nodiscard]] Result<> remove(const Point& point);
+  [[nodiscard]] Result<> remove(std::span<const Point> points);
+
+  [[nodiscard]] Result<> resume();                        // c
+  [[nodiscard]] Result<> resume_at(ThreadId thread, Va);  // Hc, c addr
+  // `g` and `c` in one write: the registers as of the stop, at no further round trip.
+  [[nodiscard]] Result<std::vector<std::byte>> registers_and_resume(ThreadId thread);
+  [[nodiscard]] Result<std::vector<std::vector<std::byte>>> registers_of_and_resume(
+      std::span<const ThreadId> threads);
+  // Emulate-and-skip: the writes and the resume at `at`, in one write and one round trip. After an
+  // error the guest may be running with only some of them done.
+  [[nodiscard]] Result<> write_registers_and_resume_at(ThreadId thread,
+                                                       std::span<const RegisterWrite> writes,
+                                                       Va at);
+  [[nodiscard]] Result<> step(ThreadId thread);  // vCont;s:N, the others stay stopped
+  [[nodiscard]] Result<> interrupt();            // 0x03
+  // kTimeout leaves the guest running. After interrupt(), each second spent here without an answer
+  // tries a stronger way to stop the guest (facts: 3.3); signal 2 tells such a stop from a trap.
+  [[nodiscard]] Result<StopReply> wait_stop(Millis timeout);
+
+  // One HMP command through qRcmd; its output. Needs no QMP.
+  [[nodiscard]] Result<std::string> monitor(std::string_view command);
+
+  // Removes every breakpoint and watchpoint of the stub and lets the guest run; physical mode off.
+  // `leave_paused`: the guest executes nothing and stays paused.
+  // The session is over after it, whatever it returns.
+  [[nodiscard]] Result<> detach(bool leave_paused);
+
+  // What went over the wire so far.
+  struct Stats {
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    std::uint64_t packets_sent = 0;
+    std::uint64_t stops = 0;
+  };
+  [[nodiscard]] const Stats& stats() const { return stats_; }
+
+ private:
+  // What has been said and not yet answered (session.cpp).
+  [[nodiscard]] Result<> ready();
+  void queue(std::string_view payload);
+  [[nodiscard]] Result<> flush();
+  [[nodiscard]] Result<> send_raw(std::string_view bytes);
+  [[nodiscard]] Result<Frame> next_frame(Millis timeout);
+  [[nodiscard]] Result<std::string> next_packet(Millis timeout);
+  [[nodiscard]] Result<std::string> next_reply();
+  [[nodiscard]] Result<std::string> ask(std::string_view payload);
+  [[nodiscard]] Result<> expect_ok(std::string_view of);
+  [[nodiscard]] Result<> expect_ok(std::string_view of, std::size_t times);
+  [[nodiscard]] Result<> resync();
+
+  [[nodiscard]] Result<std::string> first_answer();
+  [[nodiscard]] Result<> take_features(std::string_view features);
+  [[nodiscard]] Result<std::string> fetch_annex(std::string_view annex);
+  [[nodiscard]] Result<> list_threads();
+
+  // Both queue a packet when it is needed, and return how many they queued.
+  [[nodiscard]] std::size_t select(ThreadId thread);
+  [[nodiscard]] std::size_t address_mode(bool physical);
+  void queue_write(const RegisterWrite& write);
+  [[nodiscard]] Result<std::vector<std::byte>> decode_registers(std::string_view reply);
+  [[nodiscard]] Result<std::vector<std::vector<std::byte>>> gather_registers(
+      std::span<const ThreadId> threads, bool then_resume);
+
+  // Memory and points (session_memory.cpp).
+  [[nodiscard]] Result<> read_chunks(std::uint64_t at, std::span<std::byte> into,
+                                     std::size_t prelude);
+  [[nodiscard]] Result<> take_chunks(std::uint64_t at, std::span<const std::span<std::byte>> asked);
+  [[nodiscard]] Result<std::uint64_t> first_unreadable(std::uint64_t at, std::size_t size_bytes);
+  [[nodiscard]] Result<> change_points(char verb, std::span<const Point> points,
+                                       std::vector<Point>* done);
+
+  // Run control (session_run.cpp).
+  [[nodiscard]] Result<> start(std::string_view packet);
+  [[nodiscard]] Result<> escalate();
+  [[nodiscard]] Result<std::optional<StopReply>> judge(std::string_view payload);
+  StopReply accept(const StopReply& stop);
+  [[nodiscard]] Result<> stop_for_detach();
+
+  Link& link_;
+  FrameDecoder frames_;
+  TargetDescription target_;
+  std::vector<ThreadId> threads_;
+  Stats stats_;
+  std::string inbox_;
+  std::string outbox_;                    // packets queued, not yet sent
+  std::size_t queued_replies_ = 0;        // to what is in outbox_
+  std::size_t owed_replies_ = 0;          // to what was sent
+  std::optional<ThreadId> selected_;      // by Hg, for g p P m M
+  std::optional<ThreadId> current_;       // by Hc, for `c addr`
+  std::optional<std::uint32_t> process_;  // what `D` must name on a multiprocess stub
+  std::size_t packet_size_ = 0x1000;
+  std::size_t g_size_bytes_ = 0;  // 0: not seen yet
+  Millis unanswered_{0};          // waited since the last attempt to interrupt
+  unsigned attempts_ = 0;         // to interrupt; 0: none under way
+  bool running_ = false;
+  bool over_ = false;
+  bool saw_connect_stop_ = false;
+  bool physical_mode_ = false;
+};
+
+}  // namespace swat::gdbproto

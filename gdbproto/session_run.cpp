@@ -1,0 +1,169 @@
+// Run control of a Session. While the guest runs, not one byte goes to QEMU but what is meant to
+// stop it: any byte would (facts: 3.1).
+#include <algorithm>
+
+#include "gdbproto/hex.hpp"
+#include "gdbproto/reply.hpp"
+#include "gdbproto/session.hpp"
+
+namespace swat::gdbproto {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view kInterrupt = "\x03";
+constexpr std::string_view kAckAndInterrupt = "+\x03";
+constexpr Session::Millis kPatience = 1000ms;  // between attempts to interrupt
+constexpr unsigned kLastAttempt = 4;
+constexpr unsigned kMaxStraysPerWait = 64;  // then the caller gets its turn
+constexpr std::uint8_t kSignalTrap = 5;
+constexpr std::uint8_t kSignalInterrupt = 2;
+
+}  // namespace
+
+// `packet` gets no reply of its own, and is the last of the write.
+Result<> Session::start(std::string_view packet) {
+  append_packet(outbox_, packet);
+  ++stats_.packets_sent;
+  SWAT_CHECK(flush());
+  running_ = true;
+  attempts_ = 0;
+  unanswered_ = 0ms;
+  return {};
+}
+
+Result<> Session::resume() {
+  SWAT_CHECK(ready());
+  return start("c");
+}
+
+Result<> Session::resume_at(ThreadId thread, Va at) {
+  return write_registers_and_resume_at(thread, {}, at);
+}
+
+Result<> Session::write_registers_and_resume_at(ThreadId thread,
+                                                std::span<const RegisterWrite> writes, Va at) {
+  SWAT_CHECK(ready());
+  std::size_t oks = writes.empty() ? 0 : select(thread) + writes.size();
+  for (const RegisterWrite& write : writes) queue_write(write);
+  if (current_ != thread) {
+    queue("Hc" + thread.to_string());
+    current_ = thread;
+    ++oks;
+  }
+  std::string packet = "c";
+  append_hex_number(packet, at.value);
+  SWAT_CHECK(start(packet));
+  return expect_ok("P and Hc", oks);
+}
+
+Result<> Session::step(ThreadId thread) {
+  SWAT_CHECK(ready());
+  return start("vCont;s:" + thread.to_string());
+}
+
+// --- Stops
+
+Result<> Session::interrupt() {
+  if (over_ || !running_) return fail(Errc::kUsage, "the guest is not running");
+  if (attempts_ > 0) return {};  // wait_stop() sees to it
+  attempts_ = 1;
+  unanswered_ = 0ms;
+  return send_raw(kInterrupt);
+}
+
+// Nothing has answered 0x03. In the order of what may be the cause:
+// 1. a reply that we have not acked makes QEMU drop all but '+' and '$' (facts: 3.3): ack it first;
+// 2. the guest has stopped without telling us (QMP `stop` since 8.1, or that '+'): then it answers
+//    questions. If it has not, the '$' of the first question stops it and is lost with its packet.
+Result<> Session::escalate() {
+  unanswered_ = 0ms;
+  if (attempts_ == kLastAttempt) return {};
+  ++attempts_;
+  return send_raw(attempts_ == 2 ? std::string(kAckAndInterrupt) : encode_packet(kWhoQuestion));
+}
+
+Result<StopReply> Session::wait_stop(Millis timeout) {
+  if (over_ || !running_) return fail(Errc::kUsage, "the guest is not running");
+  Millis left = timeout;
+  for (unsigned strays = 0; strays < kMaxStraysPerWait;) {
+    const Millis slice = attempts_ == 0 ? left : std::min(left, kPatience - unanswered_);
+    const Result<std::string> payload = next_packet(slice);
+    if (payload) {
+      if (const auto stop = SWAT_TRY(judge(*payload))) return *stop;
+      ++strays;
+      continue;
+    }
+    if (payload.error().code != Errc::kTimeout) return tl::unexpected<Error>(payload.error());
+    left -= slice;
+    if (attempts_ > 0) unanswered_ += slice;
+    if (unanswered_ >= kPatience) SWAT_CHECK(escalate());
+    if (left <= 0ms) break;
+  }
+  return fail(Errc::kTimeout, "the guest runs on");
+}
+
+// nullopt: nothing to do with the guest's stopping.
+Result<std::optional<StopReply>> Session::judge(std::string_view payload) {
+  if (is_stop_reply(payload) || is_exit_reply(payload)) {
+    return accept(SWAT_TRY(StopReply::parse(payload)));
+  }
+  if (attempts_ > 2 && payload.starts_with(kWhoAnswer)) {
+    StopReply stop;
+    stop.signal = kSignalInterrupt;
+    stop.thread = SWAT_TRY(ThreadId::parse(payload.substr(kWhoAnswer.size())));
+    return accept(stop);
+  }
+  if (is_console_output(payload) || is_late_answer(payload)) return std::nullopt;
+  if (owed_replies_ > 0) {  // of an exchange that was cut short after the resume
+    --owed_replies_;
+    return std::nullopt;
+  }
+  if (!payload.empty() && !is_error_reply(payload)) return refused("waiting for a stop", payload);
+  running_ = false;  // the resume itself was refused
+  return refused("resuming the guest", payload);
+}
+
+// At a trap QEMU itself selects the vCPU, for Hg and Hc alike. [QEMU gdbstub, gdb_set_stop_cpu]
+StopReply Session::accept(const StopReply& stop) {
+  running_ = false;
+  attempts_ = 0;
+  unanswered_ = 0ms;
+  ++stats_.stops;
+  selected_ = stop.signal == kSignalTrap ? stop.thread : std::nullopt;
+  current_ = selected_;
+  return stop;
+}
+
+// --- The end
+
+Result<> Session::detach(bool leave_paused) {
+  if (over_) return fail(Errc::kUsage, "the session is over");
+  const Result<> stopped = stop_for_detach();
+  over_ = true;
+  if (!stopped) return stopped;
+  std::size_t oks = address_mode(false) + 1;
+  std::string packet = "D";
+  if (process_) {
+    packet.push_back(';');
+    append_hex_number(packet, *process_);
+  }
+  queue(packet);
+  // `D` resumes the guest. The '$' after it is swallowed and stops the guest again before it has
+  // executed an instruction (facts: 3.1).
+  if (leave_paused) outbox_.push_back('$');
+  SWAT_CHECK(flush());
+  return expect_ok("D", oks);
+}
+
+// `D` must find the guest stopped, and must be sent once: after a second one QEMU crashes.
+Result<> Session::stop_for_detach() {
+  if (running_) {
+    SWAT_CHECK(interrupt());
+    const StopReply stop = SWAT_TRY(wait_stop(kReplyTimeout));
+    if (stop.exited) return fail(Errc::kDisconnected, "QEMU is ending");
+  }
+  return ready();
+}
+
+}  // namespace swat::gdbproto

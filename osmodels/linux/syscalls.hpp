@@ -1,0 +1,43 @@
+// Linux syscall ABIs: where number and arguments stand when the kernel is entered, what each number
+// is called, and which calls change what is mapped.
+//
+// Numbers are append-only within an ABI, so one table serves all kernel versions.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "osmodels/model.hpp"
+
+namespace swat::os::linux_os {
+
+// Where one argument is: a register, or the user's memory at `offset` from that register.
+struct ArgAt {
+  std::string_view reg;
+  bool in_memory = false;
+  std::uint16_t offset = 0;
+};
+
+// State at the kernel's first instructions: the caller's registers, but for the stack pointer.
+struct SyscallAbi {
+  SyscallEntry::Kind entry;
+  std::string_view mnemonic;  // as SWAT's log writes it
+  std::string_view number;    // register
+  std::uint8_t word;          // bytes of a number or argument; upper register halves are ignored
+  std::array<ArgAt, 6> args;
+  std::span<const std::string_view> names;
+};
+
+// The ABI of an entry on an x86_64 kernel; null: none.
+[[nodiscard]] const SyscallAbi* find_abi(SyscallEntry::Kind entry);
+
+// Name in the ABI's table; x32 numbers (bit 30) are looked up without that bit. "" if unknown.
+[[nodiscard]] std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
+
+// What a syscall may do to the caller's address space or life.
+enum class Effect { kNone, kMaps, kUnmaps, kExecs, kExits };
+[[nodiscard]] Effect effect_of(std::string_view name);
+
+}  // namespace swat::os::linux_os

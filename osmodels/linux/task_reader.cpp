@@ -1,0 +1,181 @@
+#include "osmodels/linux/task_reader.hpp"
+
+#include "osmodels/linux/blob.hpp"
+
+namespace swat::os {
+namespace {
+
+constexpr std::size_t kMostKnown = 1 << 14;
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint16_t kCommBytes = 16;
+
+// Where each field lands in the buffer.
+enum Slot : std::uint16_t {
+  kPid = 0,
+  kTgid = 4,
+  kParent = 8,
+  kLeader = 16,
+  kMm = 24,
+  kStack = 32,
+  kFlags = 40,
+  kComm = 48,
+  kPgd = 64,
+  kParentTgid = 72,
+  kThreadInfo = 80,
+};
+constexpr std::uint16_t kThreadInfoBytes = 24;
+
+template <class T>
+T load(std::span<const std::byte> buffer, std::size_t at) {
+  T value;
+  std::memcpy(&value, buffer.data() + at, sizeof(T));
+  return value;
+}
+
+}  // namespace
+
+TaskReader::TaskReader(PhysicalMemory& ram, AddressSpace& kernel, const LinuxProfile& profile)
+    : ram_(ram), kernel_(kernel), profile_(profile) {
+  add_field(profile.task_pid, 4, kPid);
+  add_field(profile.task_tgid, 4, kTgid);
+  add_field(profile.task_real_parent, 8, kParent);
+  add_field(profile.task_group_leader, 8, kLeader);
+  add_field(profile.task_mm, 8, kMm);
+  add_field(profile.task_thread_flags, 8, kFlags);
+  add_field(profile.task_comm, kCommBytes, kComm);
+  // thread_info is at the low end of the stack where it is not in the task.
+  const MemberOffset stack = profile.task_thread_flags ? MemberOffset{} : profile.task_stack;
+  add_field(stack, 8, kStack);
+  follows_ = {{
+      {profile.task_mm, *profile.mm_pgd, 8, kMm, kPgd},
+      {profile.task_real_parent, *profile.task_tgid, 4, kParent, kParentTgid},
+      {stack, 0, kThreadInfoBytes, kStack, kThreadInfo},
+  }};
+}
+
+void TaskReader::add_field(MemberOffset member, std::uint16_t size_bytes,
+                           std::uint16_t buffer_offset) {
+  if (member) fields_.push_back({*member, size_bytes, buffer_offset});
+}
+
+Result<std::vector<TaskReader::Place>> TaskReader::places(Va at, std::uint16_t size_bytes,
+                                                          std::uint16_t buffer_offset) {
+  std::vector<Place> found;
+  for (std::uint16_t done = 0; done < size_bytes;) {
+    const Va here = at + done;
+    const Va page = here.aligned_down(kPage);
+    auto known_page = direct_map_.find(page);
+    if (known_page == direct_map_.end()) {
+      if (direct_map_.size() > 4 * kMostKnown) direct_map_.clear();
+      known_page = direct_map_.emplace(page, SWAT_TRY(kernel_.translate(page)).at).first;
+    }
+    const auto n = static_cast<std::uint16_t>(
+        std::min<std::uint64_t>(kPage - (here - page), size_bytes - done));
+    found.push_back(
+        {known_page->second + (here - page), static_cast<std::uint16_t>(buffer_offset + done), n});
+    done = static_cast<std::uint16_t>(done + n);
+  }
+  return found;
+}
+
+Result<TaskReader::Known*> TaskReader::known(Va task) {
+  if (const auto found = known_.find(task); found != known_.end()) return &found->second;
+  if (!is_kernel_pointer(task.value)) return fail(Errc::kBadImage, "no task_struct", task.value);
+  if (known_.size() >= kMostKnown) known_.clear();
+  Known fresh;
+  for (const Field& field : fields_) {
+    const auto at = SWAT_TRY(places(task + field.offset, field.size_bytes, field.buffer_offset));
+    fresh.own.insert(fresh.own.end(), at.begin(), at.end());
+  }
+  return &known_.emplace(task, std::move(fresh)).first->second;
+}
+
+Result<> TaskReader::fetch(const Known& known, Buffer& buffer) {
+  pieces_.clear();
+  const auto add = [&](const std::vector<Place>& places) {
+    for (const Place& place : places) {
+      pieces_.push_back(
+          {place.at, std::span(buffer).subspan(place.buffer_offset, place.size_bytes)});
+    }
+  };
+  add(known.own);
+  for (const std::vector<Place>& followed : known.followed) add(followed);
+  return ram_.read_batch(pieces_);
+}
+
+// Whether some pointer is not what it was, so that what was read through it is void.
+Result<bool> TaskReader::follow(Known& known, const Buffer& buffer) {
+  bool changed = false;
+  for (std::size_t i = 0; i < kFollows; ++i) {
+    const Follow& follow = follows_[i];
+    if (!follow.pointer) continue;
+    const auto pointer = load<std::uint64_t>(buffer, follow.pointer_buffer_offset);
+    if (pointer == known.pointers[i]) continue;
+    known.pointers[i] = 0;
+    known.followed[i].clear();
+    if (pointer != 0) {
+      const Va target = Va{pointer} + follow.field;
+      known.followed[i] = SWAT_TRY(places(target, follow.size_bytes, follow.buffer_offset));
+    }
+    known.pointers[i] = pointer;
+    changed = true;
+  }
+  return changed;
+}
+
+// In the task (since 4.9): TIF_ADDR32, bit 29. On the stack: {task, exec_domain (until 4.0),
+// flags}, TIF_IA32, bit 17 (until 5.10), as TIF_ADDR32 came in 3.4 only. x32 programs count as 32
+// bit. [arch/x86/include/asm/thread_info.h]
+bool TaskReader::is_32_bit(const Buffer& buffer) const {
+  constexpr std::uint64_t kAddr32 = 1 << 29;
+  constexpr std::uint64_t kIa32 = 1 << 17;
+  if (profile_.task_thread_flags) return (load<std::uint64_t>(buffer, kFlags) & kAddr32) != 0;
+  if (!profile_.task_stack) return false;
+  const bool has_domain = is_kernel_address(load<std::uint64_t>(buffer, kThreadInfo + 8));
+  const auto flags = load<std::uint32_t>(buffer, kThreadInfo + (has_domain ? 16 : 8));
+  return (flags & (kAddr32 | kIa32)) != 0;
+}
+
+Result<Thread> TaskReader::decode(Va task, const Buffer& buffer) {
+  const auto comm = std::span(buffer).subspan(kComm, kCommBytes);
+  const auto end = std::ranges::find(comm, std::byte{0});
+  const Va leader{load<std::uint64_t>(buffer, kLeader)};
+  const Va parent{load<std::uint64_t>(buffer, kParent)};
+  if (end == comm.end() || !is_kernel_pointer(leader.value) || !is_kernel_pointer(parent.value)) {
+    return fail(Errc::kBadImage, "no task_struct", task.value);
+  }
+  Thread thread;
+  thread.object = task;
+  thread.tid = load<std::uint32_t>(buffer, kPid);
+  Process& process = thread.process;
+  process.object = leader;
+  process.pid = load<std::uint32_t>(buffer, kTgid);
+  process.parent_pid = load<std::uint32_t>(buffer, kParentTgid);
+  process.name.assign(reinterpret_cast<const char*>(comm.data()),
+                      static_cast<std::size_t>(end - comm.begin()));
+  process.memory_object = Va{load<std::uint64_t>(buffer, kMm)};
+  if (!process.memory_object.is_null()) {
+    const Va pgd{load<std::uint64_t>(buffer, kPgd)};
+    if (!is_kernel_address(pgd.value) || pgd.value % kPage != 0) {
+      return fail(Errc::kBadImage, "no page table in mm_struct", process.memory_object.value);
+    }
+    process.page_table = SWAT_TRY(places(pgd, 1, 0)).front().at;
+    process.is_32_bit = is_32_bit(buffer);
+  }
+  return thread;
+}
+
+Result<Thread> TaskReader::read(Va task) {
+  Known& where = *SWAT_TRY(known(task));
+  Buffer buffer{};
+  SWAT_CHECK(fetch(where, buffer));
+  // The task's own fields come first in the batch, so a pointer that changed is seen here; after
+  // the second read it cannot have changed again, for the guest stands still.
+  if (SWAT_TRY(follow(where, buffer))) {
+    buffer = {};
+    SWAT_CHECK(fetch(where, buffer));
+  }
+  return decode(task, buffer);
+}
+
+}  // namespace swat::os

@@ -1,0 +1,76 @@
+#include "osmodels/model.hpp"
+
+#include "osmodels/linux/linux_model.hpp"
+
+namespace swat::os {
+namespace {
+
+Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest) {
+  return SWAT_TRY(attach_linux(guest)).model;
+}
+
+bool is_of_file(const Mapping& mapping) {
+  return mapping.path == "[vdso]" || mapping.file_id != 0 || mapping.path.starts_with('/');
+}
+
+// A module in the making, and what decides whether the next mapping is still part of it.
+struct Candidate {
+  Module module;
+  bool executable = false;
+  bool writable = false;
+  bool beyond_start = false;  // has a mapping of a file offset other than 0
+
+  [[nodiscard]] bool is_same_file(const Mapping& mapping) const {
+    return module.file_id == mapping.file_id && module.path == mapping.path;
+  }
+
+  // A second mapping of offset 0 may be the data segment of a file smaller than a page, or what
+  // RELRO made of its start. Otherwise it begins another copy of the image.
+  [[nodiscard]] bool takes(const Mapping& mapping) const {
+    if (!is_same_file(mapping)) return false;
+    if (mapping.file_offset != 0 || mapping.writable) return true;
+    return !mapping.executable && !writable && !beyond_start;
+  }
+
+  void add(const Mapping& mapping) {
+    module.range.end = mapping.range.end;
+    executable = executable || mapping.executable;
+    writable = writable || mapping.writable;
+    beyond_start = beyond_start || mapping.file_offset != 0;
+  }
+};
+
+}  // namespace
+
+std::string_view to_string(Architecture architecture) {
+  constexpr std::string_view kNames[] = {"i386", "x86_64", "arm", "aarch64"};
+  return kNames[static_cast<std::size_t>(architecture)];
+}
+
+std::vector<Module> modules_of(const std::vector<Mapping>& mappings) {
+  std::vector<Module> modules;
+  std::optional<Candidate> open;
+  const auto close = [&] {
+    if (open && open->executable) modules.push_back(std::move(open->module));
+    open.reset();
+  };
+  for (const Mapping& mapping : mappings) {
+    if (!is_of_file(mapping)) continue;  // .bss between or behind the parts of an image
+    if (!open || !open->takes(mapping)) {
+      close();
+      if (mapping.file_offset != 0) continue;  // of an image whose start is not mapped
+      open.emplace();
+      open->module = {mapping.range, mapping.range.start, mapping.path, mapping.file_id};
+    }
+    open->add(mapping);
+  }
+  close();
+  return modules;
+}
+
+const std::vector<OsProbe>& os_probes() {
+  static const std::vector<OsProbe> probes = {{"linux", attach_linux_model}};
+  return probes;
+}
+
+}  // namespace swat::os

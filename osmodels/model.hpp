@@ -1,0 +1,101 @@
+// What an operating system model answers, whatever the system.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "osmodels/guest.hpp"
+
+namespace swat::os {
+
+struct Process {
+  Va object;              // task_struct of the leader, EPROCESS
+  std::uint32_t pid = 0;
+  std::uint32_t parent_pid = 0;
+  std::string name;       // comm, ImageFileName: what the kernel keeps, possibly cut short
+  std::optional<Pa> page_table;  // root of the user address space; none for kernel threads
+  Va memory_object;       // mm_struct; changes when the process image does. Null for kernel threads
+  bool is_32_bit = false;
+};
+
+// Who runs on a vCPU right now.
+struct Thread {
+  Va object;              // task_struct, ETHREAD
+  std::uint32_t tid = 0;
+  Process process;        // name is the thread's where the system keeps one for each
+};
+
+// One range of a process's address space.
+struct Mapping {
+  VaRange range;
+  std::uint64_t file_offset = 0;  // bytes; 0 when not of a file
+  std::string path;               // of the file; "[vdso]"; empty when anonymous
+  bool readable = false;
+  bool writable = false;
+  bool executable = false;
+  bool shared = false;
+  std::uint64_t file_id = 0;      // identity of the file while the guest lives (its inode); 0: none
+};
+
+// An image mapped in a process: the mappings of one file around one load address.
+struct Module {
+  VaRange range;     // first to last mapping
+  Va base;           // where file offset 0 is mapped
+  std::string path;
+  std::uint64_t file_id = 0;
+  [[nodiscard]] std::string_view name() const {  // the path's last component
+    return std::string_view(path).substr(path.find_last_of('/') + 1);
+  }
+};
+
+// Mappings of the same file that follow each other and hold offset 0 become one module; those of
+// data files, which have no executable part, are left out.
+[[nodiscard]] std::vector<Module> modules_of(const std::vector<Mapping>& mappings);
+
+// One of the ways into the kernel that this guest has set up.
+struct SyscallEntry {
+  enum class Kind { kSyscall, kCompatSyscall, kSysenter, kInt80, kInt2e, kSvc } kind;
+  Va address;              // first instruction
+  std::string found_by;    // "device state", "kernel symbol entry_SYSCALL_64", ...
+};
+
+class OsModel {
+ public:
+  virtual ~OsModel() = default;
+
+  [[nodiscard]] virtual std::string_view name() const = 0;     // "linux"
+  [[nodiscard]] virtual std::string version() const = 0;       // "6.1.0-56-amd64"
+  // How the model knows what it knows, a line each, for `doctor`.
+  [[nodiscard]] virtual std::vector<std::string> provenance() const = 0;
+
+  [[nodiscard]] virtual Result<std::vector<Process>> processes() = 0;
+  [[nodiscard]] virtual Result<std::vector<Mapping>> mappings(const Process& process) = 0;
+  // The user address space of a process; reads through it see only what is paged in.
+  [[nodiscard]] virtual std::unique_ptr<VirtualMemory> memory(const Process& process) = 0;
+  // The kernel's own address space, whatever vCPUs are doing.
+  [[nodiscard]] virtual VirtualMemory& kernel_memory() = 0;
+
+  // Who runs on `vcpu`, which is at a syscall entry, in user mode, or in the kernel. Hot path: one
+  // or two batched RAM reads, no register but those the guest cannot change under us.
+  [[nodiscard]] virtual Result<Thread> current(unsigned vcpu) = 0;
+  [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
+  // Base of the per-CPU area that gs reaches in the kernel on `vcpu` (x86_64).
+  [[nodiscard]] virtual Result<Va> per_cpu_base(unsigned vcpu) = 0;
+  // The guest has run: drop what may have changed.
+  virtual void forget() = 0;
+};
+
+// kNotFound means "not this guest"; any other error means "cannot tell, because".
+struct OsProbe {
+  std::string_view name;
+  Result<std::unique_ptr<OsModel>> (*attach)(GuestView&);
+};
+
+// Every model there is, in the order of detection.
+[[nodiscard]] const std::vector<OsProbe>& os_probes();
+
+}  // namespace swat::os

@@ -1,0 +1,59 @@
+// What the program headers of a mapped ELF image say: the ground that its tables are looked up on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "symbols/address.hpp"
+
+namespace swat::symbols {
+
+// Bounds on what an image may claim; beyond one of them it is kBadImage.
+struct ElfLimits {
+  std::size_t max_program_headers = 128;
+  std::size_t max_dynamic_entries = 1024;
+  std::size_t max_symbols = 1 << 18;
+  std::size_t max_relocations = 1 << 18;  // of one table, not counting the leading RELATIVE ones
+  std::size_t max_string_bytes = 16 << 20;
+  std::size_t max_name_bytes = 4096;
+  std::size_t max_all_names_bytes = 64 << 20;  // of one answer: many symbols may share a long name
+  std::size_t max_versions = 4096;
+  std::size_t max_note_bytes = 64 << 10;  // of one PT_NOTE
+};
+
+struct ElfLayout {
+  struct Notes {
+    VaRange where;
+    std::uint32_t alignment;  // of a note's parts: 4 or 8
+  };
+
+  ElfLimits limits;
+  bool is_64_bit = true;
+  std::uint16_t machine = 0;
+  std::uint64_t load_bias = 0;
+  Va entry;
+  VaRange extent;
+  std::vector<VaRange> executable;
+  std::optional<VaRange> dynamic;
+  std::vector<Notes> notes;
+
+  // Run-time address of a link-time one. Wraps as the image's own pointers do: an i386 vDSO that is
+  // linked at 0xffffe000 is mapped below that.
+  [[nodiscard]] Va at(std::uint64_t link_address) const {
+    const std::uint64_t address = link_address + load_bias;
+    return {is_64_bit ? address : address & 0xffff'ffff};
+  }
+  [[nodiscard]] bool contains(Va start, std::uint64_t size_bytes) const {
+    return extent.contains(start) && size_bytes <= extent.end - start;
+  }
+  [[nodiscard]] bool is_code(Va address) const {
+    for (const VaRange& segment : executable) {
+      if (segment.contains(address)) return true;
+    }
+    return false;
+  }
+};
+
+}  // namespace swat::symbols

@@ -1,0 +1,25 @@
+#include "symbols/symbol_table.hpp"
+
+#include <utility>
+
+namespace swat::symbols {
+
+SymbolTable::SymbolTable(std::vector<Symbol> symbols) : symbols_(std::move(symbols)) {
+  by_name_.reserve(symbols_.size());
+  for (std::size_t i = 0; i < symbols_.size(); ++i) by_name_.try_emplace(symbols_[i].name, i);
+}
+
+std::optional<Va> SymbolTable::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  if (found == by_name_.end()) return std::nullopt;
+  return symbols_[found->second].address;
+}
+
+std::optional<Va> SymbolTable::find_any(std::initializer_list<std::string_view> names) const {
+  for (const std::string_view name : names) {
+    if (const auto address = find(name)) return address;
+  }
+  return std::nullopt;
+}
+
+}  // namespace swat::symbols

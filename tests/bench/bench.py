@@ -1,0 +1,116 @@
+"""System calls a second, of the same busy guest, by three observers in turn:
+
+  swatd     with names and processes, into a file
+  raw loop  tests/bench/raw_loop.cpp: the same watch, the least packets, no log
+  gdb       a breakpoint with a printf at the entry, the usual way
+
+Prints a table and fails if swatd is below 70 % of the raw loop, or below 15 times gdb where QEMU
+flushes its translations at every breakpoint (up to 10.1). Usage: bench.py [SECONDS [TURNS]]
+"""
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+# pylint: disable=wrong-import-position
+from gdbclient import RspClient, start_gdb
+from guest import Guest
+from swatd import SWATD, connection
+
+RAW_LOOP = os.environ["RAW_LOOP"]
+
+# swapgs; mov %rsp,%gs:disp32: how the kernel's 64-bit entry begins.
+ENTRY = re.compile(rb"(?:\xf3\x0f\x1e\xfa)?\x0f\x01\xf8\x65\x48\x89\x24\x25(....)", re.DOTALL)
+
+
+def symbol(guest, name):
+    return int(guest.check(f"grep -w {name} /proc/kallsyms").split()[0], 16)
+
+
+def entry_and_watch(guest):
+    """The 64-bit entry and the address it first writes to, by the guest's own symbols."""
+    entry, offsets = symbol(guest, "entry_SYSCALL_64"), symbol(guest, "__per_cpu_offset")
+    client = RspClient(guest.gdb_address)
+    code, base = client.read(entry, 16), client.read(offsets, 8)
+    client.close()
+    displacement = int.from_bytes(ENTRY.match(code)[1], "little", signed=True)
+    return entry, (int.from_bytes(base, "little") + displacement) % (1 << 64)
+
+
+def by_swatd(guest, seconds):
+    with tempfile.NamedTemporaryFile("r") as log:
+        subprocess.run([SWATD, *connection(guest), "--names", "--log", log.name,
+                        "--duration", str(seconds)], check=True, timeout=seconds + 60)
+        return sum(": syscall " in line for line in log) / seconds
+
+
+def by_raw_loop(guest, watch, seconds):
+    done = subprocess.run([RAW_LOOP, guest.gdb_address.removeprefix("unix:"), f"{watch:x}",
+                           str(seconds)], check=True, stdout=subprocess.PIPE, timeout=seconds + 60)
+    stops, elapsed = done.stdout.split()
+    return int(stops) / float(elapsed)
+
+
+def by_gdb(guest, entry, seconds):
+    """gdb is stopped from outside: hits are counted by what it printed meanwhile."""
+    # `commands` is a block, which -ex cannot give; a file can.
+    with tempfile.NamedTemporaryFile("w", suffix=".gdb") as block, \
+            tempfile.TemporaryFile("w+") as output:
+        block.write(f"break *{entry:#x}\ncommands\nsilent\n"
+                    'printf "%lx: syscall %lx\\n", $cr3, $rax\ncontinue\nend\n')
+        block.flush()
+        process = start_gdb(guest.gdb_address, f"source {block.name}", "continue", stdout=output)
+        time.sleep(1)  # until it is connected
+        before, start = count_lines(output), time.monotonic()
+        time.sleep(seconds)
+        hits, elapsed = count_lines(output) - before, time.monotonic() - start
+        process.terminate()
+        process.wait(30)
+    # Whatever way gdb ended: clear its breakpoint.
+    client = RspClient(guest.gdb_address)
+    client.ask(f"z0,{entry:x},1")
+    client.close()
+    return hits / elapsed
+
+
+def count_lines(file):
+    file.seek(0)
+    return sum("syscall" in line for line in file)
+
+
+def main():
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with Guest() as guest:
+        version = guest.qmp("query-version")["qemu"]
+        guest.start_busy()
+        entry, watch = entry_and_watch(guest)
+        rates = {"swatd": [], "raw loop": [], "gdb": []}
+        for _ in range(turns):  # in turn, so that a noisy machine disturbs all of them
+            rates["swatd"].append(by_swatd(guest, seconds))
+            rates["raw loop"].append(by_raw_loop(guest, watch, seconds))
+            rates["gdb"].append(by_gdb(guest, entry, seconds))
+    median = {who: statistics.median(values) for who, values in rates.items()}
+
+    name = "{major}.{minor}.{micro}".format(**version)
+    print(f"\nQEMU {name}, TCG, 1 vCPU, median of {turns} turns of {seconds:g} s\n")
+    print("| observer | system calls/s | of the raw loop | times gdb |")
+    print("|---|---:|---:|---:|")
+    for who, rate in median.items():
+        print(f"| {who} | {rate:.0f} | {rate / median['raw loop']:.0%} | {rate / median['gdb']:.1f} |")
+
+    flushes = (version["major"], version["minor"]) <= (10, 1)
+    if median["swatd"] < 0.7 * median["raw loop"]:
+        sys.exit("bench: swatd is below 70 % of the raw loop")
+    if flushes and median["swatd"] < 15 * median["gdb"]:
+        sys.exit("bench: swatd is below 15 times gdb")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""What the e2e tests share: one guest a class, and skips that nobody can overlook."""
+
+import re
+import sys
+import unittest
+
+from guest import Guest
+from swatd import SWATD
+
+SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
+
+
+class GuestCase(unittest.TestCase):
+    """Boots one guest for all tests of the class; none of them may leave it stopped."""
+
+    guest_options = {}
+
+    @classmethod
+    def setUpClass(cls):
+        if not SWATD:
+            raise RuntimeError("set SWATD to the swatd to be tested (ctest does)")
+        cls.guest = cls.enterClassContext(Guest(**cls.guest_options))
+
+    def tearDown(self):
+        self.assertTrue(self.guest.alive(), self.guest.log())
+        self.assertEqual(self.guest.qmp("query-status")["status"], "running")
+        self.assertEqual(self.guest.run("echo well")[1].strip(), "well")
+
+    def count(self, program, *arguments):
+        """Runs one of the counted programs in the guest: (the child's pid, {what: how often})."""
+        output = self.guest.check(" ".join([program, *map(str, arguments)]), timeout=300)
+        return counted(output)
+
+    def assert_progress(self, seconds=5):
+        """busy.c, started before, goes on."""
+        before = self.guest.rounds()
+        self.assertGreater(self.guest.rounds(), before, "the guest stands still")
+
+
+def counted(output):
+    """The line that counted.c and counted32.c print."""
+    fields = dict(re.findall(r"(\w+)=(\d+)", re.search(r"COUNTED (.*)", output)[1]))
+    pid = int(fields.pop("pid"))
+    return pid, {what: int(times) for what, times in fields.items()}
+
+
+def main():
+    program = unittest.main(module="__main__", verbosity=2, exit=False)
+    if not program.result.wasSuccessful():
+        sys.exit(1)
+    for test, reason in program.result.skipped:
+        print(f"SKIPPED {test}: {reason}")
+    sys.exit(SKIPPED if program.result.skipped else 0)

@@ -1,0 +1,170 @@
+"""Runs the swatd under test and reads what it prints."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+SWATD = os.environ.get("SWATD", "")
+
+# Exit codes: daemon/main.cpp
+OK, INTERNAL, USAGE, CANNOT_CONNECT, NOT_A_STUB, BUSY, UNSUPPORTED, LOST = range(8)
+
+SYSCALL_LINE = re.compile(r"(?P<as>[0-9a-f]+): (?P<entry>syscall|int80|sysenter) (?P<number>[0-9a-f]+)"
+                          r"(?: (?P<name>\S+) (?P<process>.*)/(?P<pid>\d+))?")
+CALL_LINE = re.compile(r"Function (?P<address>[0-9a-f]+):(?P<name>\S+)"
+                       r"(?: (?P<process>.*)/(?P<pid>\d+))?")
+
+
+class SwatdError(Exception):
+    pass
+
+
+def connection(guest, gdb=True, qmp=True):
+    """Options that lead to `guest`."""
+    options = []
+    if gdb:
+        options += ["--gdb", guest.gdb_address]
+    if qmp:
+        options += ["--qmp", guest.qmp_address]
+    return options
+
+
+def once(*arguments, timeout=60):
+    """Runs swatd to its end: CompletedProcess, whatever the exit code."""
+    return subprocess.run([SWATD, *map(str, arguments)], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          errors="replace", timeout=timeout)
+
+
+def output_of(*arguments, timeout=60):
+    """Output of a swatd that must succeed."""
+    done = once(*arguments, timeout=timeout)
+    if done.returncode != OK:
+        raise SwatdError(f"swatd {arguments[0]} ended with {done.returncode}: {done.stderr}")
+    return done.stdout
+
+
+class Trace:
+    """with Trace(guest) as trace: let the guest do something, then look at trace.events().
+
+    Attached once it is entered; told to leave (SIGINT) and waited for when it is left.
+    """
+
+    def __init__(self, guest, *options, connect=None, attach_timeout=60, leave_timeout=60):
+        self.options = [*(connect or connection(guest)), *map(str, options)]
+        self.attach_timeout, self.leave_timeout = attach_timeout, leave_timeout
+        self.status = None
+
+    def __enter__(self):
+        self.temporary = tempfile.TemporaryDirectory(prefix="swatd-trace-")
+        self.path = Path(self.temporary.name)
+        self.stderr = open(self.path / "stderr", "w")
+        self.process = subprocess.Popen(
+            [SWATD, *self.options, "--log", self.path / "log", "--json", self.path / "json"],
+            stdin=subprocess.DEVNULL, stdout=self.stderr, stderr=self.stderr)
+        try:
+            self._wait_until_attached()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.leave()
+        self._log, self._json = self.log(), self._json_text()
+        self._end()
+
+    def _wait_until_attached(self):
+        """The first event, or swatd's word that its traps are set, whichever comes first."""
+        deadline = time.monotonic() + self.attach_timeout
+        while " points" not in self.diagnostics() and not self._json_text():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SwatdError(f"swatd did not attach ({self.process.poll()}): "
+                                 f"{self.diagnostics()}")
+            time.sleep(0.02)
+
+    def _end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.stderr.close()
+        self.temporary.cleanup()
+
+    def leave(self, how=signal.SIGINT):
+        """Ends swatd by a signal; its exit code, also in `status`."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.wait()
+
+    def wait(self):
+        try:
+            self.status = self.process.wait(self.leave_timeout)
+        except subprocess.TimeoutExpired as timeout:
+            raise SwatdError(f"swatd does not end: {self.diagnostics()}") from timeout
+        return self.status
+
+    # What it wrote; still there after the `with`.
+
+    def diagnostics(self):
+        return (self.path / "stderr").read_text(errors="replace")
+
+    def log(self):
+        """The log's lines."""
+        if not self.path.exists():
+            return self._log
+        path = self.path / "log"
+        return path.read_text(errors="replace").splitlines() if path.exists() else []
+
+    def _json_text(self):
+        if not self.path.exists():
+            return self._json
+        path = self.path / "json"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def events(self, kind=None, **fields):
+        """The events of `kind` whose fields are these, in order."""
+        found = [json.loads(line) for line in self._json_text().splitlines()]
+        return [event for event in found
+                if (kind is None or event["event"] == kind)
+                and all(event.get(name) == value for name, value in fields.items())]
+
+    def gaps(self):
+        return self.events("gap")
+
+
+def ps(guest, connect=None):
+    """{pid: (ppid, name)} as swatd ps says."""
+    processes = {}
+    for line in output_of("ps", *(connect or connection(guest))).splitlines()[1:]:
+        pid, ppid, name = line.split(None, 2)
+        processes[int(pid)] = (int(ppid), name.rstrip())
+    return processes
+
+
+def modules(guest, pid=None, connect=None):
+    """{pid: [(start, end, file offset, permissions, path)]} as swatd modules says."""
+    options = ["-p", pid] if pid is not None else []
+    mapped = {}
+    for line in output_of("modules", *(connect or connection(guest)), *options).splitlines():
+        owner, addresses, offset, permissions, path = line.split(None, 4)
+        start, end = (int(part, 16) for part in addresses.split("-"))
+        mapped.setdefault(int(owner), []).append((start, end, int(offset, 16), permissions, path))
+    return mapped
+
+
+def functions(guest, pid, glob=None, connect=None):
+    """[(address, module, name, version or None)] as swatd functions says."""
+    text = output_of("functions", *(connect or connection(guest)), "-p", pid,
+                     *([glob] if glob else []))
+    found = []
+    for line in text.splitlines():
+        _, address, symbol = line.split(None, 2)
+        module, name = symbol.split("!", 1)
+        name, _, version = name.partition("@")
+        found.append((int(address, 16), module, name, version.lstrip("@") or None))
+    return found

@@ -1,0 +1,90 @@
+"""`swatd functions`, read from guest memory, against readelf on the same files outside the guest."""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import case
+import swatd
+
+# What the kernel documents: vdso(7).
+VDSO = {"__vdso_clock_gettime", "__vdso_getcpu", "__vdso_gettimeofday", "__vdso_time"}
+
+
+def readelf_functions(path):
+    """{(value, name)} of the functions that a file exports."""
+    text = subprocess.run(["readelf", "--dyn-syms", "--wide", path], check=True, text=True,
+                          stdout=subprocess.PIPE, timeout=60).stdout
+    found = set()
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) < 8 or fields[3] not in ("FUNC", "IFUNC") or fields[6] == "UND":
+            continue
+        if fields[4] in ("GLOBAL", "WEAK", "UNIQUE", "GNU_UNIQUE"):
+            found.add((int(fields[1], 16), fields[7].split("@")[0]))
+    return found
+
+
+class Functions(case.GuestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        temporary = tempfile.TemporaryDirectory(prefix="swatd-initrd-")
+        cls.addClassCleanup(temporary.cleanup)
+        cls.files = Path(temporary.name)
+        with open(cls.guest.directory / "initrd.gz", "rb") as packed:
+            unpacked = subprocess.run(["gzip", "-dc"], stdin=packed, check=True,
+                                      stdout=subprocess.PIPE).stdout
+        subprocess.run(["cpio", "--quiet", "-id", "--no-absolute-filenames"], cwd=cls.files,
+                       input=unpacked, check=True)
+        cls.busy = cls.guest.start_busy("calls")
+        cls.dlopener = cls.guest.start_dlopener(3)
+
+    def expected(self, pid):
+        """{(address, module, name)} by readelf and /proc/PID/maps."""
+        functions = set()
+        for start, _, offset, _, path in self.guest.proc_truth()[pid]["maps"]:
+            if offset == 0 and path.startswith("/") and (self.files / path[1:]).is_file():
+                # The lowest address of each of these files is 0: where offset 0 is, is the base.
+                functions |= {(start + value, Path(path).name, name)
+                              for value, name in readelf_functions(self.files / path[1:])}
+        return functions
+
+    def assert_equal_readelf(self, pid):
+        expected = self.expected(pid)
+        seen = {(address, module, name)
+                for address, module, name, _ in swatd.functions(self.guest, pid)
+                if module != "[vdso]"}
+        self.assertGreater(len(expected), 2000)
+        self.assertEqual(sorted(seen - expected)[:10], [], "not in the files")
+        self.assertEqual(sorted(expected - seen)[:10], [], "missing")
+
+    def test_a_program_and_its_libraries(self):
+        self.assert_equal_readelf(self.busy)
+
+    def test_busybox(self):
+        self.assert_equal_readelf(1)
+
+    def test_a_library_that_was_opened(self):
+        self.assert_equal_readelf(self.dlopener)
+        names = {name for _, module, name, _ in swatd.functions(self.guest, self.dlopener)
+                 if module == "libswattest.so"}
+        self.assertEqual(names, {"swat_test_length", "swat_test_add"})
+
+    def test_the_vdso(self):
+        names = {name for _, module, name, _ in swatd.functions(self.guest, self.busy)
+                 if module == "[vdso]"}
+        self.assertLessEqual(VDSO, names)
+
+    def test_a_glob_selects(self):
+        pattern = re.compile(r"libc\.so\.6!str.*len")
+        every = {(module, name) for _, module, name, _ in swatd.functions(self.guest, self.busy)}
+        seen = {(module, name) for _, module, name, _
+                in swatd.functions(self.guest, self.busy, "libc.so.6!str*len")}
+        self.assertEqual(seen, {(m, n) for m, n in every if pattern.fullmatch(f"{m}!{n}")})
+        self.assertIn(("libc.so.6", "strlen"), seen)
+
+
+if __name__ == "__main__":
+    case.main()

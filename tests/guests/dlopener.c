@@ -1,0 +1,50 @@
+// Maps and unmaps while it runs: dlopen, a call through dlsym, dlclose, and plain mmap and munmap
+// of the same file, ROUNDS times; then prints where the library was last.
+// Usage: dlopener LIBRARY ROUNDS [stay]   ("stay": ends with the library loaded, and waits)
+#define _GNU_SOURCE  // dladdr
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+typedef size_t (*Length)(const char *);
+
+// Returns the library's handle; its address through `base`.
+static void *load_and_call(const char *path, void **base) {
+  void *handle = dlopen(path, RTLD_NOW);
+  if (!handle) exit(1);
+  const Length length = (Length)dlsym(handle, "swat_test_length");
+  if (!length || length("four") != 4) exit(1);
+  Dl_info info;
+  if (!dladdr((void *)length, &info)) exit(1);
+  *base = info.dli_fbase;
+  return handle;
+}
+
+static void map_and_unmap(const char *path) {
+  const int fd = open(path, O_RDONLY);
+  if (fd < 0) exit(1);
+  void *at = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+  if (at == MAP_FAILED || munmap(at, 4096) != 0) exit(1);
+  close(fd);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 3) return 2;
+  const long rounds = atol(argv[2]);
+  const int stay = argc > 3;
+  void *base = NULL;
+  for (long i = 0; i < rounds; ++i) {
+    void *handle = load_and_call(argv[1], &base);
+    map_and_unmap(argv[1]);
+    if (stay && i + 1 == rounds) break;
+    dlclose(handle);
+  }
+  printf("DLOPENER pid=%d rounds=%ld base=%p\n", getpid(), rounds, base);
+  fflush(stdout);
+  if (stay) pause();
+  return 0;
+}

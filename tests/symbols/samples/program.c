@@ -1,0 +1,5 @@
+// A static program: no PT_DYNAMIC.
+void _start(void) {
+  for (;;) {
+  }
+}

@@ -192,17 +192,22 @@ std::vector<Probe> probes_with_pgd(const InferenceInput& input,
 // A writable page needs a writable VMA, but not the other way round. Execution is exact, unless
 // KPTI marks all user pages not executable in the kernel's own tables. [__pti_set_user_pgtbl]
 bool is_vma_flags(const std::vector<Probe>& probes, std::uint32_t offset) {
+  constexpr std::uint64_t kRead = 1;
   constexpr std::uint64_t kWrite = 2;
   constexpr std::uint64_t kExec = 4;
   constexpr std::uint64_t kMayRead = 0x10;
   const bool shows_exec =
       std::ranges::any_of(probes, [](const Probe& probe) { return probe.to.executable; });
-  return std::ranges::all_of(probes, [&](const Probe& probe) {
+  std::size_t may_read = 0;
+  for (const Probe& probe : probes) {
     const std::uint64_t flags = probe.vma->blob.word(offset);
-    return !is_kernel_address(flags) && (flags & kMayRead) != 0 &&
-           (!shows_exec || ((flags & kExec) != 0) == probe.to.executable) &&
-           (!probe.to.writable || (flags & kWrite) != 0);
-  });
+    const bool agrees = !is_kernel_address(flags) && (flags & kRead) != 0 &&
+                        (!shows_exec || ((flags & kExec) != 0) == probe.to.executable) &&
+                        (!probe.to.writable || (flags & kWrite) != 0);
+    if (!agrees) return false;
+    may_read += (flags & kMayRead) != 0 ? 1 : 0;
+  }
+  return may_read * 4 >= probes.size() * 3;  // not the vvar page of 3.16
 }
 
 // Eleven words in this order since 2.6: start_code, end_code, start_data, end_data, start_brk, brk,

@@ -6,13 +6,16 @@
 namespace swat::daemon {
 namespace {
 
+// A module's range grows and shrinks while ld.so maps its segments; it is still the same module.
 bool same_place(const os::Module& a, const os::Module& b) {
-  return a.base == b.base && a.range == b.range && a.path == b.path && a.file_id == b.file_id;
+  return a.base == b.base && a.path == b.path && a.file_id == b.file_id;
 }
 
-bool contains(const std::vector<os::Module>& modules, const os::Module& wanted) {
-  return std::any_of(modules.begin(), modules.end(),
-                     [&](const os::Module& module) { return same_place(module, wanted); });
+const os::Module* find_same(const std::vector<os::Module>& modules, const os::Module& wanted) {
+  const auto found = std::find_if(modules.begin(), modules.end(), [&](const os::Module& module) {
+    return same_place(module, wanted);
+  });
+  return found == modules.end() ? nullptr : &*found;
 }
 
 }  // namespace
@@ -74,7 +77,8 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
 
   std::vector<LoadedModule> kept;
   for (LoadedModule& old : view.modules) {
-    if (contains(modules, old.module)) {
+    if (const os::Module* now = find_same(modules, old.module)) {
+      old.module.range = now->range;
       kept.push_back(std::move(old));
     } else {
       change.slots_changed = change.slots_changed || old.image != nullptr;

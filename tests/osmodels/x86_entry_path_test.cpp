@@ -1,0 +1,148 @@
+#include <gtest/gtest.h>
+
+#include "osmodels/x86/entry_path.hpp"
+#include "tests/osmodels/code_memory.hpp"
+
+namespace swat::os::x86 {
+namespace {
+
+using test::CodeMemory;
+
+// entry_SYSCALL_64 as linked, out of the vmlinux of Debian's linux-image packages. Where the word
+// is comes from the same kernel's own kallsyms: cpu_tss_rw, and sp2 at 0x14 in a TSS.
+// [arch/x86/include/asm/processor.h, struct x86_hw_tss]
+struct Kernel {
+  const char* version;
+  Va entry;
+  const char* code;
+  std::uint64_t cpu_tss_rw;
+  Va store;
+  Va stop_pc;
+};
+
+constexpr Kernel kKernels[] = {
+    {"5.10.0-32-amd64", Va{0xffffffff81a00080},
+     "0f 01 f8 65 48 89 24 25 14 60 00 00 eb 12 0f 20 dc 90 90 90 90 90 48 81 e4 ff e7 ff ff "
+     "0f 22 dc 65 48 8b 24 25 0c 60 00 00 6a 2b 65 ff 34 25 14 60 00 00 41 53 6a 33 51 50",
+     0x6000, Va{0xffffffff81a00083}, Va{0xffffffff81a0008c}},
+    {"6.1.0-56-amd64", Va{0xffffffff81c00080},
+     "0f 01 f8 65 48 89 24 25 14 60 00 00 eb 12 0f 20 dc 90 90 90 90 90 48 81 e4 ff e7 ff ff "
+     "0f 22 dc 65 48 8b 24 25 50 fb 01 00 6a 2b 65 ff 34 25 14 60 00 00 41 53 6a 33 51 50",
+     0x6000, Va{0xffffffff81c00083}, Va{0xffffffff81c0008c}},
+    {"6.12.95+deb12-amd64", Va{0xffffffff81e00080},
+     "f3 0f 1e fa 0f 01 f8 65 48 89 25 85 5f 20 7e eb 12 0f 20 dc 90 90 90 90 90 48 81 e4 ff e7 "
+     "ff ff 0f 22 dc 65 48 8b 25 2d 51 23 7e 6a 2b 65 ff 35 60 5f 20 7e 41 53 6a 33 51 50",
+     0x6000, Va{0xffffffff81e00087}, Va{0xffffffff81e0008f}},
+    // Per-CPU symbols are linked at kernel addresses since 6.15; here at 0x2e11000 above _text.
+    {"7.2.13+deb14-amd64", Va{0xffffffff81000080},
+     "f3 0f 1e fa 0f 01 f8 65 48 89 25 85 0f e1 02 eb 12 0f 20 dc 90 90 90 90 90 48 81 e4 ff e7 "
+     "ff ff 0f 22 dc 65 48 8b 25 65 3f e2 02 6a 2b 65 ff 35 60 0f e1 02 41 53 6a 33 51 50",
+     0xffffffff83e11000, Va{0xffffffff81000087}, Va{0xffffffff8100008f}},
+};
+
+class DebianKernel : public testing::TestWithParam<Kernel> {};
+INSTANTIATE_TEST_SUITE_P(EntryPath, DebianKernel, testing::ValuesIn(kKernels),
+                         [](const auto& info) { return "n" + std::to_string(info.index); });
+
+TEST_P(DebianKernel, StoresTheUsersStackPointerInTheTss) {
+  CodeMemory kernel = CodeMemory::of_hex(GetParam().entry, GetParam().code);
+  const auto store = find_entry_store(kernel, GetParam().entry);
+  ASSERT_TRUE(store) << GetParam().version << ": " << store.error().what;
+  EXPECT_EQ(store->gs_offset, GetParam().cpu_tss_rw + 0x14) << GetParam().version;
+}
+
+TEST_P(DebianKernel, StopsBehindTheStore) {
+  CodeMemory kernel = CodeMemory::of_hex(GetParam().entry, GetParam().code);
+  const auto store = find_entry_store(kernel, GetParam().entry);
+  ASSERT_TRUE(store);
+  EXPECT_EQ(store->instruction, GetParam().store) << GetParam().version;
+  EXPECT_EQ(store->stop_pc, GetParam().stop_pc) << GetParam().version;
+  EXPECT_EQ(store->size_bytes, 8u);
+}
+
+constexpr Va kEntry{0xfffff80000001000};
+
+// swapgs; mov %rsp,%gs:0x10; mov %gs:0x1a8,%rsp; push $0x2b [KPCR.UserRsp of Windows x64]
+TEST(EntryPath, FindsTheStoreOfWindows) {
+  CodeMemory kernel(kEntry, {0x0f, 0x01, 0xf8, 0x65, 0x48, 0x89, 0x24, 0x25, 0x10, 0x00, 0x00,
+                             0x00, 0x65, 0x48, 0x8b, 0x24, 0x25, 0xa8, 0x01, 0x00, 0x00, 0x6a,
+                             0x2b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry)->gs_offset, 0x10u);
+}
+
+TEST(EntryPath, WrapsAnOffsetBelowTheBaseModulo2To64) {
+  // mov %rsp,%gs:0xfffffffffffff000
+  CodeMemory kernel(kEntry, {0x65, 0x48, 0x89, 0x24, 0x25, 0x00, 0xf0, 0xff, 0xff, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry)->gs_offset, 0xfffffffffffff000u);
+}
+
+TEST(EntryPath, FollowsUnconditionalJumps) {
+  // jmp +2; ud2; mov %rsp,%gs:0x10
+  CodeMemory kernel(kEntry, {0xeb, 0x02, 0x0f, 0x0b, 0x65, 0x48, 0x89, 0x24, 0x25, 0x10,
+                             0x00, 0x00, 0x00, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry)->instruction, kEntry + 4);
+}
+
+TEST(EntryPath, TakesNoLoad) {
+  // mov %gs:0x10,%rsp; ret
+  CodeMemory kernel(kEntry, {0x65, 0x48, 0x8b, 0x24, 0x25, 0x10, 0x00, 0x00, 0x00, 0xc3, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kNotFound);
+}
+
+TEST(EntryPath, TakesNoStoreWhoseAddressARegisterDecides) {
+  // mov %rsp,%gs:0x10(%rax); ret
+  CodeMemory kernel(kEntry, {0x65, 0x48, 0x89, 0x60, 0x10, 0xc3, 0x90, 0x90, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kNotFound);
+}
+
+TEST(EntryPath, TakesNoStoreThroughAnotherSegment) {
+  // mov %rsp,%fs:0x10; ret
+  CodeMemory kernel(kEntry, {0x64, 0x48, 0x89, 0x24, 0x25, 0x10, 0x00, 0x00, 0x00, 0xc3, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kNotFound);
+}
+
+// Behind any of these a syscall need not come by: je, call, ret, int3, jmp *%rax; then the store.
+TEST(EntryPath, EndsWhereThePathMayFork) {
+  for (const std::vector<std::uint8_t>& fork : std::vector<std::vector<std::uint8_t>>{
+           {0x74, 0x00}, {0xe8, 0, 0, 0, 0}, {0xc3}, {0xcc}, {0xff, 0xe0}}) {
+    std::vector<std::uint8_t> code = fork;
+    const std::vector<std::uint8_t> store = {0x65, 0x48, 0x89, 0x24, 0x25, 0x10, 0, 0, 0};
+    code.insert(code.end(), store.begin(), store.end());
+    code.insert(code.end(), 16, 0x90);
+    CodeMemory kernel(kEntry, code);
+    EXPECT_FALSE(find_entry_store(kernel, kEntry)) << int{fork.front()};
+  }
+}
+
+TEST(EntryPath, LeavesAnEndlessLoop) {
+  CodeMemory kernel(kEntry, {0xeb, 0xfe, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kNotFound);
+  EXPECT_LT(kernel.reads, 100u);
+}
+
+TEST(EntryPath, SaysWhenThePageIsAbsent) {
+  CodeMemory kernel(kEntry, {0x90});
+  EXPECT_EQ(find_entry_store(kernel, Va{0x5000}).error().code, Errc::kFault);
+}
+
+TEST(EntryPath, ReadsAnInstructionThatEndsWithItsPage) {
+  // swapgs; mov %rsp,%gs:0x14, and the next page is absent.
+  CodeMemory kernel(kEntry + 4084,
+                    {0x0f, 0x01, 0xf8, 0x65, 0x48, 0x89, 0x24, 0x25, 0x14, 0x00, 0x00, 0x00});
+  EXPECT_EQ(find_entry_store(kernel, kEntry + 4084)->stop_pc, kEntry + 4096);
+}
+
+TEST(EntryPath, RefusesBytesThatAreNoInstruction) {
+  CodeMemory kernel(kEntry, std::vector<std::uint8_t>(32, 0x06));  // push es: not in 64-bit mode
+  EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kBadImage);
+}
+
+}  // namespace
+}  // namespace swat::os::x86

@@ -9,6 +9,9 @@ def checksum(payload):
     return sum(payload) % 256
 
 
+MAX_READ = 0x800  # QEMU answers longer reads with E22
+
+
 class RspClient:
     """One packet, one reply. No acknowledgements: QEMU takes the next packet for one.
 
@@ -51,8 +54,14 @@ class RspClient:
 
     def read(self, address, length):
         """Bytes at a virtual address, of the current vCPU; None where nothing is mapped."""
-        reply = self.ask(f"m{address:x},{length:x}")
-        return None if reply.startswith("E") else bytes.fromhex(reply)
+        data = b""
+        while len(data) < length:
+            ask = min(length - len(data), MAX_READ)
+            reply = self.ask(f"m{address + len(data):x},{ask:x}")
+            if reply.startswith("E"):
+                return None
+            data += bytes.fromhex(reply)
+        return data
 
     def stop_within(self, seconds):
         """Lets the guest run; the stop reply, or None if it runs on for that long."""

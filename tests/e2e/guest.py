@@ -290,6 +290,14 @@ class Guest:
         return {pid: t for pid, t in truth.items() if t["name"] != "grep"}
 
 
+def named(maps):
+    """Those mappings that have a name: of files, and [heap], [stack], [vdso] and the like.
+
+    [vsyscall] is no mapping of the process: /proc adds it to every one.
+    """
+    return [mapping for mapping in maps if mapping[4] and mapping[4] != "[vsyscall]"]
+
+
 def parse_maps_line(line):
     """(start, end, file offset, permissions, path) of a line of /proc/PID/maps."""
     fields = line.split(None, 5)

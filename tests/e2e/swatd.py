@@ -59,6 +59,7 @@ class Trace:
         self.options = [*(connect or connection(guest)), *map(str, options)]
         self.attach_timeout, self.leave_timeout = attach_timeout, leave_timeout
         self.status = None
+        self.kept = {}  # what it wrote, once its files are gone
 
     def __enter__(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="swatd-trace-")
@@ -76,13 +77,12 @@ class Trace:
 
     def __exit__(self, *_):
         self.leave()
-        self._log, self._json = self.log(), self._json_text()
         self._end()
 
     def _wait_until_attached(self):
         """The first event, or swatd's word that its traps are set, whichever comes first."""
         deadline = time.monotonic() + self.attach_timeout
-        while " points" not in self.diagnostics() and not self._json_text():
+        while " points" not in self.diagnostics() and not self._text("json"):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise SwatdError(f"swatd did not attach ({self.process.poll()}): "
                                  f"{self.diagnostics()}")
@@ -93,6 +93,7 @@ class Trace:
             self.process.kill()
             self.process.wait()
         self.stderr.close()
+        self.kept = {name: self._text(name) for name in ("stderr", "log", "json")}
         self.temporary.cleanup()
 
     def leave(self, how=signal.SIGINT):
@@ -110,25 +111,22 @@ class Trace:
 
     # What it wrote; still there after the `with`.
 
+    def _text(self, name):
+        if name in self.kept:
+            return self.kept[name]
+        path = self.path / name
+        return path.read_text(errors="replace") if path.exists() else ""
+
     def diagnostics(self):
-        return (self.path / "stderr").read_text(errors="replace")
+        return self._text("stderr")
 
     def log(self):
         """The log's lines."""
-        if not self.path.exists():
-            return self._log
-        path = self.path / "log"
-        return path.read_text(errors="replace").splitlines() if path.exists() else []
-
-    def _json_text(self):
-        if not self.path.exists():
-            return self._json
-        path = self.path / "json"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return self._text("log").splitlines()
 
     def events(self, kind=None, **fields):
         """The events of `kind` whose fields are these, in order."""
-        found = [json.loads(line) for line in self._json_text().splitlines()]
+        found = [json.loads(line) for line in self._text("json").splitlines()]
         return [event for event in found
                 if (kind is None or event["event"] == kind)
                 and all(event.get(name) == value for name, value in fields.items())]

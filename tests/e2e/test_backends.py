@@ -4,6 +4,7 @@ import tempfile
 
 import case
 import swatd
+from guest import named
 
 
 class Backends:
@@ -17,7 +18,7 @@ class Backends:
         truth = self.guest.proc_truth()
         connect = self.connect(*options)
         self.assertEqual(swatd.ps(self.guest, connect)[pid], (1, "busy"))
-        expected = [m for m in truth[pid]["maps"] if m[4].startswith("/") or m[4] == "[vdso]"]
+        expected = named(truth[pid]["maps"])
         self.assertEqual(swatd.modules(self.guest, pid, connect), {pid: expected})
         functions = swatd.functions(self.guest, pid, connect=connect)
         self.guest.check(f"kill {pid}")

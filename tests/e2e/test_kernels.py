@@ -4,6 +4,7 @@ import os
 
 import case
 import swatd
+from guest import named
 from swatd import Trace
 
 # 5.10 keeps mappings in a list and a tree, since 6.1 in a maple tree. scripts/test --all adds more.
@@ -27,7 +28,7 @@ class Kernel:
         seen = swatd.ps(self.guest)
         for process in (1, 2, pid):
             self.assertEqual(seen[process], (truth[process]["ppid"], truth[process]["name"]))
-        expected = [m for m in truth[pid]["maps"] if m[4].startswith("/") or m[4] == "[vdso]"]
+        expected = named(truth[pid]["maps"])
         self.assertEqual(swatd.modules(self.guest, pid), {pid: expected})
         self.guest.check(f"kill {pid}")
 

@@ -4,11 +4,7 @@ import re
 
 import case
 import swatd
-
-
-def is_of_a_file(mapping):
-    """swatd lists what is mapped of files, and the vDSO."""
-    return mapping[4].startswith("/") or mapping[4] == "[vdso]"
+from guest import named
 
 
 def kernel_name(name):
@@ -54,7 +50,7 @@ class PsAndModules(case.GuestCase):
     def test_modules_equal_proc(self):
         seen, truth = self.stable_truth(lambda: swatd.modules(self.guest))
         for pid, process in truth.items():
-            expected = [m for m in process["maps"] if is_of_a_file(m)]
+            expected = named(process["maps"])
             with self.subTest(pid=pid, name=process["name"]):
                 self.assertEqual(seen.get(pid, []), expected)
 
@@ -62,7 +58,7 @@ class PsAndModules(case.GuestCase):
         for pid in self.pids:
             with self.subTest(pid=pid):
                 seen, truth = self.stable_truth(lambda pid=pid: swatd.modules(self.guest, pid))
-                self.assertEqual(seen, {pid: [m for m in truth[pid]["maps"] if is_of_a_file(m)]})
+                self.assertEqual(seen, {pid: named(truth[pid]["maps"])})
 
     def test_a_process_that_is_not_there_is_an_error(self):
         done = swatd.once("modules", *swatd.connection(self.guest), "-p", 31999)

@@ -25,7 +25,7 @@ class QmpOnly(case.GuestCase):
     def test_trace(self):
         with Trace(self.guest, "--names", connect=self.connect) as trace:
             pid, expected = self.count("counted", 100)
-        self.assertEqual(trace.status, swatd.OK, trace.diagnostics)
+        self.assertEqual(trace.status, swatd.OK, trace.diagnostics())
         for what in ("getpid", "openat"):
             self.assertEqual(len(trace.events("syscall", pid=pid, name=what)), expected[what])
         for what in ("strlen", "malloc"):

@@ -29,7 +29,7 @@ class Untouched(case.GuestCase):
 
     def user_code(self):
         """{page: bytes} of the busy process's program and libraries, as far as they are mapped."""
-        client = RspClient(self.guest.gdb_address)
+        client = self.connect_while_busy_runs()
         pages = {}
         for start, end in self.code:
             for page in range(start, end, PAGE):
@@ -39,6 +39,16 @@ class Untouched(case.GuestCase):
         client.close()
         return pages
 
+    def connect_while_busy_runs(self):
+        """A client whose reads are of the busy process: the one that runs nearly all the time."""
+        for _ in range(100):
+            client = RspClient(self.guest.gdb_address)
+            if client.read(self.code[0][0], PAGE) is not None:
+                return client
+            client.close()
+            time.sleep(0.1)
+        self.fail("the busy process is never there")
+
     def assert_untouched_by(self, *options):
         kernel, user = self.kernel_code(), self.user_code()
         self.assertGreater(len(kernel.splitlines()), 8 * len(self.kernel))
@@ -47,7 +57,7 @@ class Untouched(case.GuestCase):
         with Trace(self.guest, *options) as trace:
             time.sleep(2)
             self.count("counted", 20)
-        self.assertEqual(trace.status, 0, trace.diagnostics)
+        self.assertEqual(trace.status, 0, trace.diagnostics())
         self.assertGreater(len(trace.events("syscall")), 40)
 
         self.assertEqual(self.guest.qmp("query-status"), self.running_status)

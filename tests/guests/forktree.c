@@ -37,7 +37,9 @@ static void round_of_processes(char *self) {
 int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "leaf") == 0) return 0;
   const long rounds = argc > 1 ? atol(argv[1]) : 1;
-  for (long i = 0; rounds == 0 || i < rounds; ++i) round_of_processes(argv[0]);
+  char self[4096] = "";  // argv[0] may be without its folder
+  if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) return 1;
+  for (long i = 0; rounds == 0 || i < rounds; ++i) round_of_processes(self);
   printf("FORKTREE rounds=%ld processes=%ld execs=%ld\n", rounds, 3 * rounds, 2 * rounds);
   return 0;
 }

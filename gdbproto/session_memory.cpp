@@ -84,17 +84,19 @@ Result<> Session::read_chunks(std::uint64_t at, std::span<std::byte> into, std::
 
 Result<> Session::take_chunks(std::uint64_t at, std::span<const std::span<std::byte>> asked) {
   Result<> outcome;
+  std::uint64_t failed_at = 0;
   std::size_t failed_size_bytes = 0;
   for (const std::span<std::byte> piece : asked) {
     const std::string reply = SWAT_TRY(next_reply());
     if (outcome && !decode_hex(reply, piece)) {
       outcome = refused("m", reply, at);
+      failed_at = at;
       failed_size_bytes = piece.size();
     }
     at += piece.size();
   }
   if (outcome || outcome.error().code != Errc::kFault) return outcome;
-  outcome.error().guest = SWAT_TRY(first_unreadable(*outcome.error().guest, failed_size_bytes));
+  outcome.error().guest = SWAT_TRY(first_unreadable(failed_at, failed_size_bytes));
   return outcome;
 }
 

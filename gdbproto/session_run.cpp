@@ -139,7 +139,7 @@ StopReply Session::accept(const StopReply& stop) {
 
 Result<> Session::detach(bool leave_paused) {
   if (over_) return fail(Errc::kUsage, "the session is over");
-  const Result<> stopped = stop_for_detach();
+  Result<> stopped = stop_for_detach();
   over_ = true;
   if (!stopped) return stopped;
   std::size_t oks = address_mode(false) + 1;

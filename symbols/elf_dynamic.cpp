@@ -103,6 +103,7 @@ Result<std::string_view> ElfStrings::at(std::uint64_t offset) {
 }
 
 Result<ElfDynamic> ElfDynamic::read(VirtualMemory& memory, const ElfLayout& layout) {
+  if (!layout.dynamic) return fail(Errc::kNotFound, "ELF image without PT_DYNAMIC");
   ElfDynamic out(layout);
   ElfPageReader pages(memory);
   const std::size_t entry_bytes = layout.is_64_bit ? sizeof(Elf64_Dyn) : sizeof(Elf32_Dyn);

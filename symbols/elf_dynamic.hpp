@@ -76,7 +76,7 @@ template <class T>
 
 class ElfDynamic {
  public:
-  // `layout` outlives this and has a `dynamic`.
+  // `layout` outlives this. kNotFound: it has no `dynamic`.
   [[nodiscard]] static Result<ElfDynamic> read(VirtualMemory& memory, const ElfLayout& layout);
 
   // The last entry of that tag wins, as it does with ld.so.

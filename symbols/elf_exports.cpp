@@ -75,7 +75,8 @@ Result<ElfExport> make_export(const ElfSymbol& symbol, Va address, std::uint16_t
     return fail(Errc::kBadImage, "symbol of an undefined version", address.value);
   }
   std::string_view version_name;
-  if (version->second) version_name = SWAT_TRY(strings.at(*version->second));
+  const std::optional<std::uint32_t> version_at = version->second;
+  if (version_at) version_name = SWAT_TRY(strings.at(*version_at));
   return ElfExport{.address = address,
                    .size_bytes = symbol.size_bytes,
                    .name = std::string(name),

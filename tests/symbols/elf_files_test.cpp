@@ -168,7 +168,7 @@ TEST(ElfFiles, ASmallBiasDoesNotConfusePointers) {
   const auto reference = read_with_readelf(libc);
   if (!reference) GTEST_SKIP() << "no readelf on this machine";
   for (const auto pointers : {MappedFile::Pointers::kAsLinked, MappedFile::Pointers::kRelocated}) {
-    for (const std::uint64_t bias : {0x1000, 0x4000, 0x10000, 0x100000}) {
+    for (const std::uint64_t bias : {0x1000U, 0x4000U, 0x10000U, 0x100000U}) {
       auto memory = MappedFile::load(libc, bias, pointers);
       ASSERT_TRUE(memory);
       EXPECT_EQ(compare_with_readelf(*memory, *reference).difference, "") << std::hex << bias;

@@ -47,11 +47,12 @@ void edit(TinyElf& elf, std::uint64_t at, const std::function<void(T&)>& change)
   elf.put(at, value);
 }
 
-std::function<void(TinyElf&)> header(std::function<void(Elf64_Ehdr&)> change) {
+std::function<void(TinyElf&)> header(const std::function<void(Elf64_Ehdr&)>& change) {
   return [change](TinyElf& elf) { edit<Elf64_Ehdr>(elf, 0, change); };
 }
 
-std::function<void(TinyElf&)> segment(std::size_t index, std::function<void(Elf64_Phdr&)> change) {
+std::function<void(TinyElf&)> segment(std::size_t index,
+                                      const std::function<void(Elf64_Phdr&)>& change) {
   return [=](TinyElf& elf) {
     edit<Elf64_Phdr>(elf, TinyElf::kSegments + index * sizeof(Elf64_Phdr), change);
   };
@@ -145,7 +146,8 @@ INSTANTIATE_TEST_SUITE_P(
                           elf.put(TinyElf::kHash + 4, ~0U);
                         }},
                     Lie{"NoStringSize", [](TinyElf& e) { e.rename_dynamic(DT_STRSZ, DT_DEBUG); }},
-                    Lie{"NameOutside", word(TinyElf::kSymbols + 2 * 24, TinyElf::kStringBytes)},
+                    Lie{"NameOutside",
+                        word(TinyElf::kSymbols + 2 * sizeof(Elf64_Sym), TinyElf::kStringBytes)},
                     Lie{"NameWithoutEnd",
                         [](TinyElf& elf) {
                           std::fill_n(elf.bytes().begin() + TinyElf::kStrings,
@@ -228,7 +230,7 @@ TEST(TinyElf, SymbolsAreCountedByWhateverTellsTheirNumber) {
 
 TEST(TinyElf, FunctionsOutsideTheImageAreNotItsExports) {
   TinyElf elf;
-  elf.put(TinyElf::kSymbols + 2 * 24 + 8, std::uint64_t{0x3000});
+  elf.put(TinyElf::kSymbols + 2 * sizeof(Elf64_Sym) + 8, std::uint64_t{0x3000});
   const auto image = ElfImage::open(elf, TinyElf::kBase);
   ASSERT_TRUE(image);
   const auto exports = image->exports(elf);

@@ -1,61 +1,21 @@
 // The Linux model against dumps of real guests and what these guests said of themselves.
-//
-// SWAT_TEST_DUMPS names a folder of dumps made by dump_guest, one folder each.
+#include "linux_dump.hpp"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <iostream>
 #include <set>
 
-#include "dump_view.hpp"
-#include "osmodels/linux/linux_model.hpp"
 #include "osmodels/model.hpp"
 
 namespace swat::os {
 namespace {
 
-using test::DumpView;
+using test::Attachment;
+using test::LinuxDump;
 using test::Truth;
-
-std::vector<std::string> dump_names() {
-  std::vector<std::string> names;
-  const char* folder = std::getenv("SWAT_TEST_DUMPS");
-  if (folder == nullptr) return {"none"};
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
-struct Attachment {
-  std::unique_ptr<DumpView> view;
-  Truth truth;
-  Result<AttachedLinux> linux_guest = fail(Errc::kNotFound, "not attached");
-};
-
-class LinuxDump : public testing::TestWithParam<std::string> {
- protected:
-  void SetUp() override {
-    const char* folder = std::getenv("SWAT_TEST_DUMPS");
-    if (folder == nullptr) {
-      GTEST_SKIP() << "SWAT_TEST_DUMPS is not set: no real guest was looked at (see dump_guest)";
-    }
-    directory_ = std::filesystem::path(folder) / GetParam();
-  }
-
-  [[nodiscard]] Attachment attach(const LinuxModelOptions& options = {}) const {
-    Attachment made;
-    made.view = std::make_unique<DumpView>(directory_);
-    made.truth = test::read_truth(directory_);
-    made.linux_guest = attach_linux(*made.view, options);
-    return made;
-  }
-
-  std::filesystem::path directory_;
-};
 
 bool is_worker(const std::string& name) { return name.starts_with("kworker/"); }
 
@@ -172,6 +132,22 @@ TEST_P(LinuxDump, InfersTheOffsetsThatBtfTells) {
   }
 }
 
+// "running task: per-CPU offset 0x..."
+std::string slot_line(const OsModel& model) {
+  for (const std::string& line : model.provenance()) {
+    if (line.starts_with("running task: ")) return line.substr(0, line.find(','));
+  }
+  return {};
+}
+
+TEST_P(LinuxDump, FindsTheSlotOfTheRunningTaskInCodeWhereSymbolsHaveIt) {
+  const Attachment with = attach();
+  const Attachment without = attach({.use_btf = true, .use_symbols = false});
+  ASSERT_TRUE(with.linux_guest) << with.linux_guest.error().what;
+  ASSERT_TRUE(without.linux_guest) << without.linux_guest.error().what;
+  EXPECT_EQ(slot_line(*without.linux_guest->model), slot_line(*with.linux_guest->model));
+}
+
 TEST_P(LinuxDump, AnswersTheSameWithoutBtfAndSymbols) {
   const Attachment guest = attach({.use_btf = false, .use_symbols = false});
   ASSERT_TRUE(guest.linux_guest) << guest.linux_guest.error().what;
@@ -278,14 +254,8 @@ TEST_P(LinuxDump, FindsTheWaysIntoTheKernel) {
   }
 }
 
-std::string test_name(const testing::TestParamInfo<std::string>& dump) {
-  std::string name = dump.param;
-  std::ranges::replace_if(
-      name, [](char c) { return std::isalnum(c) == 0; }, '_');
-  return name;
-}
-
-INSTANTIATE_TEST_SUITE_P(Guests, LinuxDump, testing::ValuesIn(dump_names()), test_name);
+INSTANTIATE_TEST_SUITE_P(Guests, LinuxDump, testing::ValuesIn(test::dump_names()),
+                         test::dump_test_name);
 
 }  // namespace
 }  // namespace swat::os

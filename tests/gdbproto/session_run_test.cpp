@@ -1,5 +1,7 @@
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 
 #include "gdbproto/session.hpp"
@@ -291,6 +293,102 @@ TEST(SessionRun, SaysNothingAfterTheDetach) {
   EXPECT_EQ(s.session.detach(false).error().code, Errc::kUsage);
   EXPECT_EQ(s.session.registers(kFirst).error().code, Errc::kUsage);
   EXPECT_EQ(s.session.resume().error().code, Errc::kUsage);
+}
+
+// --- What is ever said
+
+// Everything that a session can send, by its first characters; a new packet is a new row, after a
+// look at what QEMU does with it (facts/qemu.md sections 1 and 3).
+constexpr std::string_view kSaid[] = {
+    "qSupported",
+    "qXfer:features:read:",
+    "qfThreadInfo",
+    "qsThreadInfo",
+    "qRcmd,",
+    "qC",
+    "qqemu.sstepbits",
+    "Hg",
+    "Hc",
+    "g",
+    "p",
+    "P",
+    "m",
+    "M",
+    "Z",
+    "z",
+    "c",
+    "vCont;s:",
+    "Qqemu.PhyMemMode:0",
+    "Qqemu.PhyMemMode:1",
+    "D",
+    "\x03",
+    "+",
+    "$",
+};
+
+TEST(SessionRun, SaysOnlyWhatIsOnTheList) {
+  Opened s({{"Hg01", "OK"},
+            {"g", kG},
+            {"p0", "00"},
+            {"P0=00", "OK"},
+            {"m0,1", "00"},
+            {"Qqemu.PhyMemMode:1", "OK"},
+            {"m0,1", "00"},
+            {"Qqemu.PhyMemMode:0", "OK"},
+            {"M0,1:00", "OK"},
+            {"Z2,0,1", "OK"},
+            {"z2,0,1", "OK"},
+            {"qRcmd,78", "OK"},
+            {"Hc01", "OK"},
+            {"c1000"},
+            {"\x03"},
+            {"+"},
+            {"\x03"},
+            {"qC", "QC01"},
+            {"vCont;s:01", "T05thread:01;"},
+            {"g", kG},
+            {"c"},
+            {"\x03", "T02thread:01;"},
+            {"D", "OK"},
+            {"$"}});
+  std::array<std::byte, 1> byte{};
+  const Point point{PointKind::kWriteWatch, Va{0}, 1};
+  EXPECT_TRUE(s.session.registers(kFirst));
+  EXPECT_TRUE(s.session.read_register(kFirst, 0));
+  EXPECT_TRUE(s.session.write_register(kFirst, 0, byte));
+  EXPECT_TRUE(s.session.read(kFirst, Va{0}, byte));
+  EXPECT_TRUE(s.session.read_physical(Pa{0}, byte));
+  EXPECT_TRUE(s.session.write(kFirst, Va{0}, byte));
+  EXPECT_TRUE(s.session.insert(point));
+  EXPECT_TRUE(s.session.remove(point));
+  EXPECT_TRUE(s.session.monitor("x"));
+  EXPECT_TRUE(s.session.resume_at(kFirst, Va{0x1000}));
+  EXPECT_TRUE(s.session.interrupt());
+  EXPECT_TRUE(s.session.wait_stop(5000ms));
+  EXPECT_TRUE(s.session.step(kFirst));
+  EXPECT_TRUE(s.session.wait_stop(1000ms));
+  EXPECT_TRUE(s.session.registers_and_resume(kFirst));
+  EXPECT_TRUE(s.session.interrupt());
+  EXPECT_TRUE(s.session.wait_stop(1000ms));
+  EXPECT_TRUE(s.session.detach(true));
+  for (const std::string& command : s.qemu.commands()) {
+    EXPECT_TRUE(std::ranges::any_of(kSaid, [&](std::string_view said) {
+      return command.starts_with(said);
+    })) << command;
+  }
+}
+
+TEST(SessionRun, EveryScriptCatchesWhatQemuMishandles) {
+  for (const char* bad : {"?", "k", "vKill;1", "G00", "X0,0:", "R00", "bs", "bc", "!"}) {
+    Rules rules;
+    EXPECT_NONFATAL_FAILURE(rules.sent(bad), "QEMU mishandles");
+  }
+  Rules rules;
+  rules.sent("D;1");
+  EXPECT_NONFATAL_FAILURE(rules.sent("D"), "after D");
+  EXPECT_NONFATAL_FAILURE(Rules().sent("p0"), "before target.xml");
+  EXPECT_NONFATAL_FAILURE(Rules().sent("qSupported:multiprocess+"), "multiprocess");
+  EXPECT_NONFATAL_FAILURE(Rules().written({"c", "g"}), "not the last");
 }
 
 }  // namespace

@@ -35,24 +35,23 @@ std::optional<Starts> walk_tokens(std::span<const std::byte> bytes, std::size_t 
   return starts;
 }
 
-std::optional<std::size_t> index_entry(std::span<const std::byte> bytes, std::size_t index,
-                                       std::size_t token) {
-  const auto entry = load<std::uint16_t>(bytes, index + token * sizeof(std::uint16_t));
-  return entry ? std::optional<std::size_t>(*entry) : std::nullopt;
+// The caller has seen to it that the whole index lies inside.
+std::size_t index_entry(std::span<const std::byte> bytes, std::size_t index, std::size_t token) {
+  return load<std::uint16_t>(bytes, index + token * sizeof(std::uint16_t)).value_or(0);
 }
 
 // True when the 16-bit words at `index` are the offsets of these very tokens.
 bool is_index_of(std::span<const std::byte> bytes, std::size_t index, const Starts& starts) {
   if (!holds(bytes, index, kIndexBytes) || index_entry(bytes, index, 0) != 0) return false;
-  const std::size_t zero = *index_entry(bytes, index, kZero);
+  const std::size_t zero = index_entry(bytes, index, kZero);
   if (zero > starts[kZero]) return false;
   const std::size_t begin = starts[kZero] - zero;
   for (std::size_t token = kZero; token < kTokens; ++token) {
-    if (begin + *index_entry(bytes, index, token) != starts[token]) return false;
+    if (begin + index_entry(bytes, index, token) != starts[token]) return false;
   }
   for (std::size_t token = 0; token < kZero; ++token) {
-    const std::size_t at = begin + *index_entry(bytes, index, token);
-    const std::size_t next = begin + *index_entry(bytes, index, token + 1);
+    const std::size_t at = begin + index_entry(bytes, index, token);
+    const std::size_t next = begin + index_entry(bytes, index, token + 1);
     const auto text = load_c_string(bytes, at, kMaxTokenBytes);
     if (!text || at + text->size() + 1 != next) return false;
   }
@@ -67,9 +66,9 @@ std::optional<TokenTable> table_at(const KernelImage& image, std::size_t digits)
   for (std::size_t index = first; index <= end + kMaxPadding; index += 2) {
     if (!is_index_of(image.bytes, index, *starts)) continue;
     TokenTable table{
-        digits - *index_entry(image.bytes, index, kZero), index, index + kIndexBytes, {}};
+        digits - index_entry(image.bytes, index, kZero), index, index + kIndexBytes, {}};
     for (std::size_t token = 0; token < kTokens; ++token) {
-      const std::size_t at = table.begin + *index_entry(image.bytes, index, token);
+      const std::size_t at = table.begin + index_entry(image.bytes, index, token);
       table.tokens[token] = load_c_string(image.bytes, at, kMaxTokenBytes).value_or("");
     }
     return table;

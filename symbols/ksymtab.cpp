@@ -115,7 +115,7 @@ class KsymtabFinder {
   [[nodiscard]] std::optional<Entry> entry(std::size_t at, const Shape& shape) {
     ++steps_;
     const unsigned field = field_bytes(shape.place_relative);
-    if (!holds(image_.bytes, at, field * shape.fields)) return std::nullopt;
+    if (!holds(image_.bytes, at, std::size_t{field} * shape.fields)) return std::nullopt;
     const std::uint64_t value = target(at, shape.place_relative);
     const Va name_at{target(at + field, shape.place_relative)};
     if (value == 0 || !image_.range().contains(name_at)) return std::nullopt;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "symbols/span_load.hpp"
@@ -20,8 +21,8 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // All of `digits`, or nothing.
 std::optional<std::uint64_t> parse_number(std::string_view digits, int base) {
   std::uint64_t value = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, value, base);
+  const char* const end = std::to_address(digits.end());
+  const auto [stop, error] = std::from_chars(std::to_address(digits.begin()), end, value, base);
   if (error != std::errc{} || stop != end) return std::nullopt;
   return value;
 }

@@ -266,12 +266,34 @@ class Guest:
         """Starts tests/guests/busy.c; see rounds()."""
         pid = self.spawn(f"exec busy /run/rounds {' '.join(arguments)}")
         self.check("until [ -s /run/rounds ]; do :; done")
+        maps = map(parse_maps_line, self.check(f"cat /proc/{pid}/maps").splitlines())
+        address = next(start for start, _, _, _, path in maps if path == "/run/rounds")
+        self.rounds_page = self._physical(pid, address)
         return pid
 
-    def rounds(self, timeout=60):
-        """How far busy.c has come: a number that only a running guest increases."""
-        low, high = self.check("hexdump -v -e '2/4 \"%u \"' /run/rounds", timeout).split()
-        return int(low) + (int(high) << 32)
+    def _physical(self, pid, address):
+        """Where a page of a process is in guest RAM. [Documentation/admin-guide/mm/pagemap.rst]"""
+        low, high = map(int, self.check(
+            f"dd if=/proc/{pid}/pagemap bs=8 skip={address >> 12} count=1 2>/dev/null |"
+            " hexdump -v -e '2/4 \"%u \"'").split())
+        assert high >> 31, "the page is not in RAM"
+        return ((low | high << 32) & ((1 << 55) - 1)) << 12
+
+    def rounds(self):
+        """How far busy.c has come: a number that only a running guest increases.
+
+        Read by QEMU from guest RAM, so that a guest that is stopped, or slow, answers as well.
+        """
+        return int(self.monitor.hmp(f"xp /1gx {self.rounds_page:#x}").split()[1], 16)
+
+    def progresses(self, seconds):
+        """True once busy.c counts on; False if it does not for that long."""
+        before, deadline = self.rounds(), time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.rounds() != before:
+                return True
+            time.sleep(0.01)
+        return False
 
     def proc_truth(self):
         """{pid: Truth} of every process, by the guest's own /proc."""

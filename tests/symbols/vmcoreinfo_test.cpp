@@ -8,7 +8,7 @@
 namespace swat::symbols::test {
 namespace {
 
-// Lines of Debian 6.12 kernels, of x86_64 and of arm64.
+// Lines as kernels of x86_64 and of arm64 write them; the values are made up.
 constexpr std::string_view kText =
     "OSRELEASE=6.12.95+deb12-amd64\n"
     "BUILD-ID=7a5c9f4b\n"

@@ -32,6 +32,10 @@ Slots slots_to(const LoadedModule& loaded, std::pair<std::size_t, std::size_t> r
 }
 
 void reread(LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, VirtualMemory& memory) {
+  constexpr std::size_t kMaxTargetsPerSlot = 16;  // a hostile program binds its slots anew for ever
+  if (loaded.slots_by_target.size() > kMaxTargetsPerSlot * loaded.image->slots.size()) {
+    loaded.slots_by_target.clear();
+  }
   const unsigned word = loaded.image->word_bytes;
   const std::size_t count = run.second - run.first + 1;
   const auto bytes = read_bytes(memory, loaded.slot_address(run.first), count * word);
@@ -103,8 +107,9 @@ std::int32_t displacement(std::span<const std::byte> code) {
 // The slot of `[endbr] [bnd] jmp *disp(%rip)`.
 Result<Va> slot_of_stub(VirtualMemory& memory, Va stub) {
   constexpr std::array<std::uint8_t, 4> kEndbr64 = {0xf3, 0x0f, 0x1e, 0xfa};
-  std::array<std::byte, 11> code;
-  SWAT_CHECK(memory.read(stub, code));
+  std::array<std::byte, 11> code{};
+  // The short stub may be the last of its page.
+  if (!memory.read(stub, code)) SWAT_CHECK(memory.read(stub, std::span(code).first(6)));
   std::size_t i = std::memcmp(code.data(), kEndbr64.data(), kEndbr64.size()) == 0 ? 4 : 0;
   if (code[i] == std::byte{0xf2}) ++i;
   if (code[i] != std::byte{0xff} || code[i + 1] != std::byte{0x25}) {
@@ -117,8 +122,11 @@ Result<Va> slot_of_stub(VirtualMemory& memory, Va stub) {
 }  // namespace
 
 Result<Va> slot_of_call(VirtualMemory& memory, Va return_address) {
-  std::array<std::byte, 6> code;
-  SWAT_CHECK(memory.read(return_address - code.size(), code));
+  std::array<std::byte, 6> code{};
+  // The shorter call may be the first of its page.
+  if (!memory.read(return_address - 6, code)) {
+    SWAT_CHECK(memory.read(return_address - 5, std::span(code).last(5)));
+  }
   const auto offset = static_cast<std::uint64_t>(displacement(std::span(code).subspan(2)));
   if (code[0] == std::byte{0xff} && code[1] == std::byte{0x15}) return return_address + offset;
   if (code[1] == std::byte{0xe8}) return slot_of_stub(memory, return_address + offset);
@@ -137,7 +145,8 @@ std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const
     slots = slots_to(*loaded, *run, target);
   }
   if (slots.empty()) return {};
-  Call call{target, name_of(*loaded, slots, memory, site), module_name(view, target), {}};
+  Call call{target, name_of(*loaded, slots, memory, site), module_name(view, target), {},
+            site.return_address};
   if (call.module == loaded->module.name()) follow_lazy_stub(view, call);
   if (site.return_address) call.caller_module = module_name(view, *site.return_address);
   return call;

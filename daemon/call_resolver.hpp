@@ -22,6 +22,7 @@ struct Call {
   std::string function;         // "a|b" where two imports lead to one address and nothing tells
   std::string module;           // that holds the function; empty when not known
   std::string caller_module;
+  std::optional<Va> return_address;
 };
 
 // nullopt: no call. The slot was loaded as data, or belongs to no module any more. Reads slots anew

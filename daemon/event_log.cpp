@@ -18,8 +18,12 @@ void EventLog::write_event(const Scene& scene) {
 }
 
 Result<> EventLog::flush() {
-  for (const auto& sink : sinks_) SWAT_CHECK(sink->flush());
-  return {};
+  Result<> outcome;  // of all sinks: one that fails does not hold up another
+  for (const auto& sink : sinks_) {
+    auto flushed = sink->flush();
+    if (!flushed && outcome) outcome = std::move(flushed);
+  }
+  return outcome;
 }
 
 }  // namespace swat::daemon

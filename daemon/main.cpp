@@ -2,6 +2,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <csignal>
 #include <cstdio>
 
 #include "daemon/commands.hpp"
@@ -102,6 +103,8 @@ int run(int argc, char** argv) {
   if (!options) return complain(options.error(), false);
   if (!*options) return 0;
   set_up_diagnostics((*options)->verbosity);
+  // A log's reader that goes away, or the guardian's end, is a failed write: the VM is released.
+  std::signal(SIGPIPE, SIG_IGN);
   auto guardian = Guardian::start();
   if (!guardian) return complain(guardian.error(), false);
   gdbproto::IoLoop loop;

@@ -75,6 +75,8 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (options.command != Command::kTrace && (!options.json.empty() || !raw.functions.empty())) {
     return fail(Errc::kUsage, "--json and --break are for tracing, not for this command");
   }
+  constexpr double kLongest = 1e9;  // 30 years
+  if (!(raw.duration_s <= kLongest)) return fail(Errc::kUsage, "--duration is too long");
   if (raw.duration_s > 0) {
     options.trace.duration = std::chrono::milliseconds(static_cast<long>(raw.duration_s * 1000));
   }

@@ -21,11 +21,11 @@ Result<EntryPlan> plan_entry(const std::vector<const TrapKind*>& kinds, os::Gues
 
 }  // namespace
 
-Result<Planner> Planner::make(const Vm& vm, std::string_view only) {
+Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only) {
   Planner planner;
   for (const TrapKind* kind : trap_kinds()) {
     // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots.
-    const bool possible = !vm.is_kvm() || kind == &break_kind();
+    const bool possible = !is_kvm || kind == &break_kind();
     if (!possible || (!only.empty() && only != kind->name())) continue;
     planner.kinds_.push_back(kind);
     if (planner.imports_ == nullptr && kind->imports({Va{0}, Va{8}})) planner.imports_ = kind;

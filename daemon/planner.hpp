@@ -20,7 +20,10 @@ struct EntryPlan {
 class Planner {
  public:
   // `only`: a TrapKind's name, or "" to choose. kUsage: there is no such kind.
-  [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only);
+  [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only) {
+    return for_accelerator(vm.is_kvm(), only);
+  }
+  [[nodiscard]] static Result<Planner> for_accelerator(bool is_kvm, std::string_view only);
 
   [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest,
                                                        os::OsModel& model) const;

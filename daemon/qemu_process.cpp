@@ -23,7 +23,8 @@ Inodes unix_listeners(const std::string& path) {
   while (std::getline(table, line)) {
     std::istringstream fields(line);
     std::string num, references, protocol, flags, type, state, inode, name;
-    fields >> num >> references >> protocol >> flags >> type >> state >> inode >> name;
+    fields >> num >> references >> protocol >> flags >> type >> state >> inode >> std::ws;
+    std::getline(fields, name);  // spaces included
     if (name != path || flags.empty()) continue;
     if ((std::strtoul(flags.c_str(), nullptr, 16) & kAcceptsConnections) != 0) inodes.insert(inode);
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -37,6 +38,7 @@ struct SharedArea {
   std::uint64_t end = 0;
   std::uint64_t offset = 0;
   ino_t inode = 0;
+  dev_t device = 0;
 };
 
 std::optional<SharedArea> shared_area(pid_t qemu, std::uint64_t host_address) {
@@ -44,26 +46,31 @@ std::optional<SharedArea> shared_area(pid_t qemu, std::uint64_t host_address) {
   std::string line;
   while (std::getline(maps, line)) {
     unsigned long long start = 0, end = 0, offset = 0, inode = 0;
+    unsigned major_number = 0, minor_number = 0;
     std::array<char, 5> rights{};
-    if (std::sscanf(line.c_str(), "%llx-%llx %4s %llx %*s %llu", &start, &end, rights.data(),
-                    &offset, &inode) != 5) {
+    if (std::sscanf(line.c_str(), "%llx-%llx %4s %llx %x:%x %llu", &start, &end, rights.data(),
+                    &offset, &major_number, &minor_number, &inode) != 7) {
       continue;
     }
     if (host_address < start || host_address >= end) continue;
     if (rights[3] != 's' || inode == 0) return {};
-    return SharedArea{start, end, offset, static_cast<ino_t>(inode)};
+    return SharedArea{start, end, offset, static_cast<ino_t>(inode),
+                      makedev(major_number, minor_number)};
   }
   return {};
 }
 
 // QEMU keeps the file open; a memfd has no other name than that.
-Result<int> open_by_inode(pid_t qemu, ino_t inode) {
+Result<int> open_file_of(pid_t qemu, const SharedArea& area, std::uint64_t size_bytes) {
   std::error_code error;
   const std::filesystem::path fds = "/proc/" + std::to_string(qemu) + "/fd";
   for (const auto& fd : std::filesystem::directory_iterator(fds, error)) {
     struct stat status {};
-    if (stat(fd.path().c_str(), &status) != 0 || status.st_ino != inode) continue;
-    if (!S_ISREG(status.st_mode)) continue;
+    if (stat(fd.path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    // Inode numbers are small on tmpfs, and each tmpfs has its own.
+    if (status.st_ino != area.inode || status.st_dev != area.device) continue;
+    // Reading a mapping beyond the end of its file would kill us.
+    if (static_cast<std::uint64_t>(status.st_size) < size_bytes) continue;
     const int opened = open(fd.path().c_str(), O_RDONLY | O_CLOEXEC);
     if (opened >= 0) return opened;
   }
@@ -76,8 +83,8 @@ Result<Mapping> map_block(const RamBlock& block, pid_t qemu) {
   if (area->end - block.host_address < block.range.size()) {
     return fail(Errc::kUnsupported, "guest RAM is scattered over files");
   }
-  const int fd = SWAT_TRY(open_by_inode(qemu, area->inode));
   const auto offset = area->offset + (block.host_address - area->start);
+  const int fd = SWAT_TRY(open_file_of(qemu, *area, offset + block.range.size()));
   void* at = mmap(nullptr, block.range.size(), PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
   close(fd);
   if (at == MAP_FAILED) return fail(Errc::kUnsupported, "the RAM file cannot be mapped");

@@ -46,6 +46,7 @@ std::optional<RamBlock> parse_range(std::string_view line) {
   const auto last = take_hex(line);
   const auto type = line.find(", ram): ");
   if (!last || *last < *start || type == line.npos) return {};
+  if (*last == ~std::uint64_t{0}) return {};  // the end would wrap
   line = line.substr(type + 8);
   const std::string_view region = trimmed(line.substr(0, line.find(" @")));
   if (is_device_memory(region)) return {};
@@ -71,6 +72,10 @@ Result<std::vector<RamBlock>> parse_mtree(std::string_view text) {
   if (blocks.empty()) return fail(Errc::kProtocol, "no RAM in the answer to info mtree -f");
   std::sort(blocks.begin(), blocks.end(),
             [](const RamBlock& a, const RamBlock& b) { return a.range.start < b.range.start; });
+  const auto overlap = std::adjacent_find(
+      blocks.begin(), blocks.end(),
+      [](const RamBlock& a, const RamBlock& b) { return a.range.overlaps(b.range); });
+  if (overlap != blocks.end()) return fail(Errc::kProtocol, "RAM in info mtree -f overlaps");
   return blocks;
 }
 

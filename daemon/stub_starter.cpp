@@ -18,11 +18,18 @@ Result<std::string> stub_filename(gdbproto::Qmp& qmp) {
   const auto devices = nlohmann::json::parse(reply, nullptr, false);
   if (!devices.is_array()) return fail(Errc::kProtocol, "query-chardev gives no list");
   for (const auto& device : devices) {
-    if (device.is_object() && device.value("label", "") == "gdb") {
-      return device.value("filename", "");
+    if (!device.is_object() || !device.contains("label") || device["label"] != "gdb") continue;
+    const auto filename = device.find("filename");
+    if (filename == device.end() || !filename->is_string()) {
+      return fail(Errc::kProtocol, "query-chardev gives the stub no filename");
     }
+    return filename->get<std::string>();
   }
   return fail(Errc::kNotFound, "the VM has no gdbstub");
+}
+
+bool is_this_host(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
 std::uint16_t random_port() {
@@ -31,9 +38,10 @@ std::uint16_t random_port() {
 }
 
 Result<gdbproto::Endpoint> start_on(gdbproto::Qmp& qmp, const gdbproto::Endpoint& at) {
-  const std::string device = at.path.empty() ? "tcp::" + at.port + ",server=on,wait=off"
-                                             : "unix:" + at.path + ",server=on,wait=off";
-  const std::string answer = SWAT_TRY(qmp.monitor("gdbserver " + device));
+  // A stub asks for no password: only a remote monitor's is opened to other hosts.
+  const std::string address = is_this_host(at.host) ? "127.0.0.1:" : ":";
+  const std::string device = at.path.empty() ? "tcp:" + address + at.port : "unix:" + at.path;
+  const std::string answer = SWAT_TRY(qmp.monitor("gdbserver " + device + ",server=on,wait=off"));
   if (answer.starts_with("Waiting for gdb connection")) return at;
   return fail(Errc::kUnsupported, "QEMU cannot start its gdbstub: " + answer);
 }
@@ -48,7 +56,8 @@ Result<gdbproto::Endpoint> start_stub(gdbproto::Qmp& qmp, const gdbproto::Endpoi
   }
   Result<gdbproto::Endpoint> started = fail(Errc::kUnsupported, "no port tried");
   for (int i = 0; i < kPortTries && !started; ++i) {
-    const std::string host = monitor.path.empty() ? monitor.host : "localhost";
+    const bool is_remote = monitor.path.empty() && !is_this_host(monitor.host);
+    const std::string host = is_remote ? monitor.host : "127.0.0.1";
     started = start_on(qmp, {host, std::to_string(random_port()), {}});
   }
   return started;
@@ -61,7 +70,8 @@ bool unix_taken(const std::string& path) {
   while (std::getline(table, line)) {
     std::istringstream fields(line);
     std::string num, references, protocol, flags, type, state, inode, name;
-    fields >> num >> references >> protocol >> flags >> type >> state >> inode >> name;
+    fields >> num >> references >> protocol >> flags >> type >> state >> inode >> std::ws;
+    std::getline(fields, name);  // spaces included
     if (name == path && state == "03") return true;
   }
   return false;
@@ -112,9 +122,7 @@ Result<StubPlace> find_or_start_stub(gdbproto::Qmp& qmp, const gdbproto::Endpoin
 
 bool stub_is_taken(const gdbproto::Endpoint& endpoint) {
   if (!endpoint.path.empty()) return unix_taken(endpoint.path);
-  if (endpoint.host != "localhost" && endpoint.host != "::1" && !endpoint.host.starts_with("127.")) {
-    return false;
-  }
+  if (!is_this_host(endpoint.host)) return false;
   const unsigned long port = std::strtoul(endpoint.port.c_str(), nullptr, 10);
   return tcp_taken("/proc/net/tcp", port) || tcp_taken("/proc/net/tcp6", port);
 }

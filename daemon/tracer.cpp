@@ -15,7 +15,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kSlice{100};         // how late a deadline may be noticed in an idle guest
 constexpr milliseconds kReapEvery{1000};
 constexpr milliseconds kOwnStopWait{300};
-constexpr milliseconds kStepTimeout{2000};
 constexpr std::uint8_t kSignalInterrupt = 2;
 
 bool is_kernel_address(std::uint64_t address) { return (address >> 63) != 0; }
@@ -65,6 +64,7 @@ Result<> Tracer::arm() {
                  plan.entry.address.value, plan.entry.found_by, plan.kind->name(),
                  plan.why.empty() ? "" : ", ", plan.why);
     SWAT_CHECK(traps_.add(plan.traps));
+    for (const Trap& trap : plan.traps) entries_.push_back(std::get<EntryTrap>(trap.what));
   }
   spdlog::info("{} processes, {} points", alive_.size(), traps_.size());
   return {};
@@ -118,6 +118,7 @@ Result<> Tracer::handle(const gdbproto::StopReply& stop) {
   if (vcpu >= vm_.session().threads().size()) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
+  if (is_smp()) SWAT_CHECK(settle_others(vcpu));
   if (stop.watch) return on_watch(vcpu, *stop.watch);
   if (stop.signal == kSignalInterrupt) return on_foreign_stop();
   return on_breakpoint(vcpu);
@@ -169,45 +170,61 @@ Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
 Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                 const os::Thread& thread) {
   const auto id = vm_.session().threads()[vcpu];
-  vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
-  const Va pc{reg(vcpu, "rip")};
-  for (const Trap* trap : traps) {
-    const auto& entry = std::get<EntryTrap>(trap->what);
-    if (entry.stop_pc != pc) continue;
-    log_syscall(vcpu, entry, thread);
-    return {};
+  if (!is_smp()) {
+    vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
   }
-  ++idle_stops_;
-  return {};
+  const Va pc{reg(vcpu, "rip")};
+  const auto is_it = [&](const Trap* trap) {
+    const auto& entry = std::get<EntryTrap>(trap->what);
+    return entry.stop_pc == pc || (is_smp() && entry.late_pc == pc);
+  };
+  const auto trap = std::find_if(traps.begin(), traps.end(), is_it);
+  if (trap != traps.end()) {
+    log_syscall(vcpu, std::get<EntryTrap>((*trap)->what), thread);
+  } else {
+    ++idle_stops_;
+  }
+  if (!is_smp()) return {};
+  // Not to be found here again when another vCPU stops before this one has run.
+  return trap != traps.end() ? step_over(vcpu, pc, true, thread) : vm_.session().resume();
+}
+
+std::optional<Call> Tracer::call_at(unsigned vcpu, Va watch, const os::Thread& thread) {
+  ProcessView* view = processes_.find(thread.process);
+  if (view == nullptr) return {};
+  const std::uint64_t pc = reg(vcpu, "rip");
+  CallSite site{watch, Va{pc}, Va{reg(vcpu, "cr2")}, is_kernel_address(pc), {}};
+  const auto memory = model_.memory(thread.process);
+  if (!site.in_kernel) {
+    std::uint64_t word = 0;
+    const auto raw = std::as_writable_bytes(std::span(&word, 1));
+    const std::size_t size = thread.process.is_32_bit ? 4 : 8;
+    if (memory->read(Va{reg(vcpu, "rsp")}, raw.first(size))) site.return_address = Va{word};
+  }
+  return resolve_call(*view, *memory, site);
 }
 
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const os::Thread& thread) {
-  const std::uint64_t pc = reg(vcpu, "rip");
-  CallSite site{watch, Va{pc}, Va{reg(vcpu, "cr2")}, is_kernel_address(pc), {}};
-  ProcessView* view = processes_.find(thread.process);
-  std::optional<Call> call;
-  if (view != nullptr) {
-    const auto memory = model_.memory(thread.process);
-    if (!site.in_kernel) {
-      const Va sp{reg(vcpu, "rsp")};
-      if (thread.process.is_32_bit) {
-        if (auto top = read_as<std::uint32_t>(*memory, sp)) site.return_address = Va{*top};
-      } else if (auto top = read_as<std::uint64_t>(*memory, sp)) {
-        site.return_address = Va{*top};
-      }
-    }
-    call = resolve_call(*view, *memory, site);
+  const Va pc{reg(vcpu, "rip")};
+  std::optional<Call> call = call_at(vcpu, watch, thread);
+  if (call && is_smp() && !is_kernel_address(pc.value)) {
+    SWAT_CHECK(step_over(vcpu, pc, false, thread));
+  } else {
+    SWAT_CHECK(vm_.session().resume());
   }
-  SWAT_CHECK(vm_.session().resume());
-  // A breakpoint on the callee reports this call itself.
+  log_import(vcpu, std::move(call), thread);
+  return {};
+}
+
+// A breakpoint on the callee reports the call itself.
+void Tracer::log_import(unsigned vcpu, std::optional<Call> call, const os::Thread& thread) {
   if (!call || traps_.at_breakpoint(call->address) != nullptr) {
     ++idle_stops_;
-    return {};
+    return;
   }
-  log_.write(scene_of(vcpu, thread), CallEvent{call->address, std::move(call->function),
-                                               std::move(call->module), site.return_address,
-                                               std::move(call->caller_module)});
-  return {};
+  log_.write(scene_of(vcpu, thread),
+             CallEvent{call->address, std::move(call->function), std::move(call->module),
+                       call->return_address, std::move(call->caller_module)});
 }
 
 Result<> Tracer::on_breakpoint(unsigned vcpu) {
@@ -236,8 +253,7 @@ Result<> Tracer::step_over(unsigned vcpu, Va pc, bool in_kernel, const os::Threa
     VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
     if (skip->apply(writes)) return writes.resume_at(skip->next);
   }
-  SWAT_CHECK(vm_.session().step(vm_.session().threads()[vcpu]));
-  const auto stop = vm_.session().wait_stop(kStepTimeout);
+  const auto stop = step(vcpu);
   if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
   if (stop && stop->watch) return handle(*stop);  // the instruction itself has met a watch
   return stop ? vm_.session().resume() : Result<>{};

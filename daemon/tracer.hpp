@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "daemon/call_resolver.hpp"
 #include "daemon/event_log.hpp"
 #include "daemon/module_traps.hpp"
 #include "daemon/planner.hpp"
@@ -37,6 +38,8 @@ class Tracer {
   // guest stopped, for Vm::release. kDisconnected: QEMU has gone.
   [[nodiscard]] Result<> run();
 
+  [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
+
   // Stops that were no event: other accesses to a watched word.
   [[nodiscard]] std::uint64_t idle_stops() const { return idle_stops_; }
 
@@ -52,6 +55,16 @@ class Tracer {
                                         const os::Thread& thread);
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const os::Thread& thread);
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
+  // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to nobody,
+  // and clears it in QEMU (tracer_smp.cpp).
+  [[nodiscard]] Result<> settle_others(unsigned stopped);
+  [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
+  [[nodiscard]] Result<> settle_import(unsigned vcpu, const os::Thread& thread);
+  [[nodiscard]] Result<gdbproto::StopReply> step(unsigned vcpu);
+  [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc) const;
+
+  [[nodiscard]] std::optional<Call> call_at(unsigned vcpu, Va watch, const os::Thread& thread);
+  // Resumes behind the instruction at `pc`, emulated or stepped.
   [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, bool in_kernel, const os::Thread& thread);
   [[nodiscard]] Result<> on_foreign_stop();
   [[nodiscard]] Result<> stop_guest();
@@ -63,6 +76,7 @@ class Tracer {
   [[nodiscard]] std::optional<std::uint64_t> argument(unsigned vcpu,
                                                       const os::linux_os::ArgAt& at,
                                                       const os::Thread& thread, std::uint64_t mask);
+  void log_import(unsigned vcpu, std::optional<Call> call, const os::Thread& thread);
   void log_call(unsigned vcpu, const FunctionTrap& what, Va pc, const os::Thread& thread);
   void start_process(const os::Thread& thread, const EventLog::Scene& scene);
   void end_process(std::uint32_t pid, const EventLog::Scene& scene);
@@ -81,6 +95,7 @@ class Tracer {
   std::unordered_map<std::uint32_t, os::Process> alive_;  // processes that were announced
   Clock::time_point end_;
   Clock::time_point next_reap_;
+  std::vector<EntryTrap> entries_;
   std::uint64_t idle_stops_ = 0;
   bool tracing_ = false;  // false while arming: what is there already is not announced
 };

@@ -21,6 +21,7 @@ namespace swat::daemon {
 struct EntryTrap {
   const os::linux_os::SyscallAbi* abi;
   Va stop_pc;                     // where a vCPU stands when it is this entry that stopped it
+  std::optional<Va> late_pc;      // or here, when the stub names it for a hit before (EntryStore)
   std::optional<unsigned> vcpu;   // a per-CPU point belongs to one vCPU; nullopt: to all
 };
 

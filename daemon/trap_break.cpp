@@ -13,7 +13,7 @@ class BreakKind final : public TrapKind {
                                   const os::SyscallEntry& entry) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
-    return std::vector<Trap>{{at(entry.address), EntryTrap{abi, entry.address, {}}}};
+    return std::vector<Trap>{{at(entry.address), EntryTrap{abi, entry.address, {}, {}}}};
   }
 
   Result<std::vector<Trap>> imports(VaRange) const override {

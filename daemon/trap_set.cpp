@@ -1,6 +1,7 @@
 #include "daemon/trap_set.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace swat::daemon {
 namespace {
@@ -15,9 +16,11 @@ bool same_meaning(const Trap& a, const Trap& b) {
 }  // namespace
 
 Result<> TrapSet::add(const std::vector<Trap>& traps) {
-  const auto is_new_point = [&](const Trap& trap) { return !held_.contains(key_of(trap.point)); };
-  const auto more = std::count_if(traps.begin(), traps.end(), is_new_point);
-  if (held_.size() + static_cast<std::size_t>(more) > kMaxPoints) {
+  std::set<Key> more;
+  for (const Trap& trap : traps) {
+    if (!held_.contains(key_of(trap.point))) more.insert(key_of(trap.point));
+  }
+  if (held_.size() + more.size() > kMaxPoints) {
     return fail(Errc::kUnsupported, "too many traps at once");
   }
   std::vector<gdbproto::Point> missing;
@@ -41,7 +44,18 @@ Result<> TrapSet::add(const std::vector<Trap>& traps) {
     }
   }
   if (missing.empty()) return {};
-  return session_.insert(missing);
+  const auto inserted = session_.insert(missing);
+  if (!inserted) give_back(traps, missing);
+  return inserted;
+}
+
+// `missing` never got into the stub: of those nothing is left to remove.
+void TrapSet::give_back(const std::vector<Trap>& traps,
+                        const std::vector<gdbproto::Point>& missing) {
+  for (const Trap& trap : traps) drop(trap.point);
+  std::erase_if(to_remove_, [&](const gdbproto::Point& point) {
+    return std::find(missing.begin(), missing.end(), point) != missing.end();
+  });
 }
 
 void TrapSet::drop(const gdbproto::Point& point) {
@@ -59,8 +73,8 @@ Result<> TrapSet::flush_removals() {
 
 std::vector<const Trap*> TrapSet::at_watch(Va start) const {
   std::vector<const Trap*> found;
-  for (auto it = held_.lower_bound({start.value, '\0'});
-       it != held_.end() && it->first.first == start.value; ++it) {
+  for (auto it = held_.lower_bound({start.value, '\0', 0});
+       it != held_.end() && std::get<0>(it->first) == start.value; ++it) {
     for (const Trap& trap : it->second.traps) {
       if (!trap.is_breakpoint()) found.push_back(&trap);
     }
@@ -71,8 +85,9 @@ std::vector<const Trap*> TrapSet::at_watch(Va start) const {
 const Trap* TrapSet::at_breakpoint(Va pc) const {
   for (const auto kind : {gdbproto::PointKind::kSoftwareBreakpoint,
                           gdbproto::PointKind::kHardwareBreakpoint}) {
-    const auto it = held_.find({pc.value, static_cast<char>(kind)});
-    if (it != held_.end()) return &it->second.traps.front();
+    const auto it = held_.lower_bound({pc.value, static_cast<char>(kind), 0});
+    if (it == held_.end() || it->second.point.at != pc || it->second.point.kind != kind) continue;
+    return &it->second.traps.front();
   }
   return nullptr;
 }

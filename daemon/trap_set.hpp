@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "daemon/trap.hpp"
@@ -21,7 +22,8 @@ class TrapSet {
   // `session` outlives this.
   explicit TrapSet(gdbproto::Session& session) : session_(session) {}
 
-  // Inserts the points that are not there yet, in one write. The guest is stopped.
+  // Inserts the points that are not there yet, in one write. The guest is stopped. When the stub
+  // refuses one, none of `traps` is held.
   [[nodiscard]] Result<> add(const std::vector<Trap>& traps);
   // One holder of this point less; the last one has it removed at the next flush_removals().
   void drop(const gdbproto::Point& point);
@@ -40,10 +42,13 @@ class TrapSet {
     std::vector<Trap> traps;  // distinct meanings of one point
     std::size_t holders = 0;
   };
-  using Key = std::pair<std::uint64_t, char>;  // address, point kind
+  // Address, kind, size: programs linked at one address differ in how many slots they have.
+  using Key = std::tuple<std::uint64_t, char, std::uint64_t>;
   static Key key_of(const gdbproto::Point& point) {
-    return {point.at.value, static_cast<char>(point.kind)};
+    return {point.at.value, static_cast<char>(point.kind), point.size_bytes};
   }
+
+  void give_back(const std::vector<Trap>& traps, const std::vector<gdbproto::Point>& missing);
 
   gdbproto::Session& session_;
   std::map<Key, Held> held_;

@@ -21,7 +21,7 @@ class WatchKind final : public TrapKind {
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
       const Va word = SWAT_TRY(model.per_cpu_base(vcpu)) + store.gs_offset;
       traps.push_back({{gdbproto::PointKind::kWriteWatch, word, store.size_bytes},
-                       EntryTrap{abi, store.stop_pc, vcpu}});
+                       EntryTrap{abi, store.stop_pc, store.late_pc, vcpu}});
     }
     return traps;
   }

@@ -21,7 +21,7 @@ std::optional<EntryStore> as_gs_store(const Instruction& insn) {
   } else if (to.mem.base != X86_REG_INVALID) {
     return {};
   }
-  return EntryStore{offset, to.size, Va{insn->address}, insn.next()};
+  return EntryStore{offset, to.size, Va{insn->address}, insn.next(), {}};
 }
 
 bool ends_path(const Instruction& insn) {
@@ -40,6 +40,26 @@ bool ends_path(const Instruction& insn) {
   return false;
 }
 
+bool writes_control_register(const Instruction& insn) {
+  const cs_x86_op& to = insn.x86().operands[0];
+  return insn->id == X86_INS_MOV && to.type == X86_OP_REG && to.reg == X86_REG_CR3;
+}
+
+// QEMU ends a block behind a jump and behind a write of CR3. [target/i386/tcg/translate.c]
+std::optional<Va> end_of_block(const Disassembler& disassembler, VirtualMemory& kernel, Va at) {
+  for (int i = 0; i < kMaxInstructions; ++i) {
+    const auto insn = disassembler.at(kernel, at);
+    if (!insn) return {};
+    if (insn.value()->id == X86_INS_JMP && insn->x86().operands[0].type == X86_OP_IMM) {
+      return Va{static_cast<std::uint64_t>(insn->x86().operands[0].imm)};
+    }
+    if (writes_control_register(*insn)) return insn->next();
+    if (ends_path(*insn)) return {};
+    at = insn->next();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<EntryStore> find_entry_store(VirtualMemory& kernel, Va entry) {
@@ -47,7 +67,10 @@ Result<EntryStore> find_entry_store(VirtualMemory& kernel, Va entry) {
   Va at = entry;
   for (int i = 0; i < kMaxInstructions; ++i) {
     const Instruction insn = SWAT_TRY(disassembler.at(kernel, at));
-    if (const auto store = as_gs_store(insn)) return *store;
+    if (auto store = as_gs_store(insn)) {
+      store->late_pc = end_of_block(disassembler, kernel, store->stop_pc);
+      return *store;
+    }
     at = insn.next();
     if (insn->id == X86_INS_JMP && insn.x86().operands[0].type == X86_OP_IMM) {
       at = Va{static_cast<std::uint64_t>(insn.x86().operands[0].imm)};

@@ -9,6 +9,8 @@
 // there aborts QEMU.
 #pragma once
 
+#include <optional>
+
 #include "symbols/memory.hpp"
 
 namespace swat::os::x86 {
@@ -18,6 +20,10 @@ struct EntryStore {
   std::uint32_t size_bytes;
   Va instruction;            // the store
   Va stop_pc;                // where a vCPU stands just after it
+  // Where it stands when the stop comes late, at the end of QEMU's translation block: behind the
+  // next branch or write of CR3. That happens on SMP, when an earlier hit of this vCPU was lost on
+  // another one's (facts/qemu.md 0.2). The registers are still the caller's.
+  std::optional<Va> late_pc;
 };
 
 // Follows the code from `entry` (64-bit) to its first store through gs at a fixed offset, over

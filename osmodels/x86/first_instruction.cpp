@@ -24,6 +24,7 @@ std::string_view full_register(x86_reg reg, unsigned bits) {
       {X86_REG_R15, 64, "r15"}, {X86_REG_EAX, 32, "eax"}, {X86_REG_EBX, 32, "ebx"},
       {X86_REG_ECX, 32, "ecx"}, {X86_REG_EDX, 32, "edx"}, {X86_REG_ESI, 32, "esi"},
       {X86_REG_EDI, 32, "edi"}, {X86_REG_EBP, 32, "ebp"}, {X86_REG_ESP, 32, "esp"},
+      {X86_REG_CR3, 64, "cr3"},
   };
   for (const Row& row : kRows) {
     if (row.id == reg && row.bits == bits) return row.name;
@@ -60,7 +61,7 @@ std::optional<Skip> push(const Instruction& insn, unsigned bits, Skip skip) {
 std::optional<Skip> copy(const Instruction& insn, unsigned bits, Skip skip) {
   skip.to = operand_register(insn, 0, bits);
   skip.from = operand_register(insn, 1, bits);
-  if (skip.to.empty() || skip.from.empty()) return {};
+  if (skip.to.empty() || skip.from.empty() || skip.to == "cr3") return {};
   skip.effect = Skip::Effect::kCopy;
   return skip;
 }

@@ -1,0 +1,105 @@
+// Several vCPUs: exact although QEMU is not.
+//
+// When two vCPUs hit watchpoints at once, QEMU stops once and names one of them. The other has made
+// its access too, stands just behind it, and is never reported; worse, QEMU still holds its hit, and
+// the vCPU's next access to a watched page, whatever its address, stops it late (facts/qemu.md 0.2).
+//
+// So at each stop every other vCPU is looked at. One that stands where an entry's stop would be has
+// hit it: a reported vCPU is always moved one instruction on before the guest runs, so nobody else
+// can stand there. A step of that vCPU alone makes QEMU report and forget the hit. For a call the PC
+// is not proof enough, as a vCPU may be paused at a function's first instruction by chance; there the
+// step's own report tells.
+#include <array>
+
+#include "daemon/tracer.hpp"
+
+namespace swat::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kStepTimeout{2000};
+constexpr std::uint64_t kUserMode = 3;  // of CS
+
+// Whether `at` is where a slot of some module leads.
+bool is_call_target(const ProcessView& view, Va at) {
+  for (const LoadedModule& loaded : view.modules) {
+    if (loaded.image != nullptr && loaded.slots_by_target.contains(at.value)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
+  SWAT_CHECK(vm_.session().step(vm_.session().threads()[vcpu]));
+  auto stop = vm_.session().wait_stop(kStepTimeout);
+  vm_.guest().forget();
+  return stop;
+}
+
+const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc) const {
+  for (const EntryTrap& entry : entries_) {
+    // Breakpoints have no vCPU: one that was not reported is hit again.
+    if (entry.vcpu == vcpu && entry.stop_pc == pc) return &entry;
+  }
+  return nullptr;
+}
+
+Result<> Tracer::settle_others(unsigned stopped) {
+  const auto& threads = vm_.session().threads();
+  auto registers = SWAT_TRY(vm_.session().registers_of(threads));
+  for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
+    vm_.guest().remember(vcpu, registers[vcpu]);
+  }
+  for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
+    if (vcpu == stopped) continue;
+    if (const EntryTrap* entry = entry_at(vcpu, Va{reg(vcpu, "rip")})) {
+      SWAT_CHECK(settle_entry(vcpu, *entry));
+    } else if ((reg(vcpu, "cs") & kUserMode) == kUserMode) {
+      const auto thread = model_.current(vcpu);
+      const ProcessView* view = thread ? processes_.find(thread->process) : nullptr;
+      if (view == nullptr || !is_call_target(*view, Va{reg(vcpu, "rip")})) continue;
+      SWAT_CHECK(settle_import(vcpu, *thread));
+    } else {
+      continue;
+    }
+    // Stepping has made the stub forget what it sent; what it moved is read again when needed.
+    for (unsigned other = vcpu + 1; other < threads.size(); ++other) {
+      vm_.guest().remember(other, registers[other]);
+    }
+    vm_.guest().remember(stopped, registers[stopped]);
+  }
+  return {};
+}
+
+Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
+  const os::Thread thread = SWAT_TRY(meet(vcpu));
+  log_syscall(vcpu, entry, thread);
+  const auto stop = step(vcpu);
+  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+  return {};
+}
+
+Result<> Tracer::settle_import(unsigned vcpu, const os::Thread& thread) {
+  // Before the step: it runs the callee's first instruction, which may move the stack.
+  const Va pc{reg(vcpu, "rip")};
+  const ProcessView* view = processes_.find(thread.process);
+  std::vector<std::pair<Va, Call>> calls;  // by the watch that would report each
+  for (const LoadedModule& loaded : view->modules) {
+    if (loaded.image == nullptr || !loaded.slots_by_target.contains(pc.value)) continue;
+    for (const VaRange& slots : loaded.slot_ranges()) {
+      if (auto call = call_at(vcpu, slots.start, thread)) calls.emplace_back(slots.start, *call);
+    }
+  }
+  const auto stop = step(vcpu);
+  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+  if (!stop || !stop->watch) return {};
+  for (auto& [watch, call] : calls) {
+    if (watch != *stop->watch) continue;
+    log_import(vcpu, std::move(call), thread);
+    return {};
+  }
+  ++idle_stops_;
+  return {};
+}
+
+}  // namespace swat::daemon

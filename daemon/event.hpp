@@ -50,7 +50,7 @@ struct GapEvent {
 struct Event {
   std::uint64_t sequence = 0;
   std::chrono::system_clock::time_point host_time;
-  std::optional<std::uint64_t> guest_time_ns;  // since the guest booted, as of its last clock tick
+  std::optional<std::uint64_t> guest_time_ns;  // since 1970, by the guest's clock at its last tick
   unsigned vcpu = 0;
   Pa address_space;           // root of the process's page table
   std::uint32_t pid = 0;

@@ -5,6 +5,7 @@ namespace swat::daemon {
 void EventLog::write_event(const Scene& scene) {
   ++event_.sequence;
   event_.host_time = std::chrono::system_clock::now();
+  event_.guest_time_ns = scene.guest_time_ns;
   event_.vcpu = scene.vcpu;
   event_.address_space = scene.address_space;
   event_.pid = scene.pid;

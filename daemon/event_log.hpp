@@ -20,6 +20,7 @@ class EventLog {
     std::uint32_t pid = 0;
     std::uint32_t tid = 0;
     std::string process;
+    std::optional<std::uint64_t> guest_time_ns = {};
   };
 
   template <class What>

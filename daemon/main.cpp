@@ -63,6 +63,7 @@ Result<> trace(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, const Options
   EventLog log;
   log.add(make_swat_sink(SWAT_TRY(LineFile::open(options.log)), options.names));
   if (!options.json.empty()) log.add(make_json_sink(SWAT_TRY(LineFile::open(options.json))));
+  vm.close_monitor();
   Tracer tracer(vm, model, loop, log, std::move(planner), options.trace);
   const auto traced = tracer.run();
   spdlog::info("{} events, {} stops, {} of them no event", log.written(),

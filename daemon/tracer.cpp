@@ -141,6 +141,8 @@ Result<> Tracer::on_foreign_stop() {
 }
 
 Result<os::Thread> Tracer::meet(unsigned vcpu) {
+  const auto now = model_.wall_clock_ns();
+  guest_time_ = now ? std::optional(*now) : std::nullopt;
   os::Thread thread = SWAT_TRY(model_.current(vcpu));
   const EventLog::Scene scene = scene_of(vcpu, thread);
   if (!alive_.contains(thread.process.pid)) start_process(thread, scene);
@@ -339,9 +341,9 @@ Result<> Tracer::reap() {
   return {};
 }
 
-EventLog::Scene Tracer::scene_of(unsigned vcpu, const os::Thread& thread) {
+EventLog::Scene Tracer::scene_of(unsigned vcpu, const os::Thread& thread) const {
   return {vcpu, thread.process.page_table.value_or(Pa{}), thread.process.pid, thread.tid,
-          thread.process.name};
+          thread.process.name, guest_time_};
 }
 
 // A register that every x86 stub has; what a broken one does not give is 0.

@@ -80,7 +80,7 @@ class Tracer {
   void log_call(unsigned vcpu, const FunctionTrap& what, Va pc, const os::Thread& thread);
   void start_process(const os::Thread& thread, const EventLog::Scene& scene);
   void end_process(std::uint32_t pid, const EventLog::Scene& scene);
-  [[nodiscard]] static EventLog::Scene scene_of(unsigned vcpu, const os::Thread& thread);
+  [[nodiscard]] EventLog::Scene scene_of(unsigned vcpu, const os::Thread& thread) const;
   [[nodiscard]] std::uint64_t reg(unsigned vcpu, std::string_view name);
 
   Vm& vm_;
@@ -96,6 +96,7 @@ class Tracer {
   Clock::time_point end_;
   Clock::time_point next_reap_;
   std::vector<EntryTrap> entries_;
+  std::optional<std::uint64_t> guest_time_;  // of the stop being handled
   std::uint64_t idle_stops_ = 0;
   bool tracing_ = false;  // false while arming: what is there already is not announced
 };

@@ -103,7 +103,11 @@ std::string first_word(std::string_view text) {
 Result<std::unique_ptr<Vm>> Vm::attach(gdbproto::IoLoop& loop, Guardian& guardian,
                                        const AttachOptions& options) {
   std::unique_ptr<Vm> vm(new Vm(loop, guardian));
-  if (options.qmp) SWAT_CHECK(vm->connect_qmp(*options.qmp));
+  vm->qmp_endpoint_ = options.qmp;
+  if (options.qmp) {
+    SWAT_CHECK(vm->connect_qmp());
+    vm->run_state_before_ = SWAT_TRY(vm->qmp_->run_state());
+  }
   const gdbproto::Endpoint stub =
       options.gdb ? *options.gdb : SWAT_TRY(vm->stub_through_qmp(*options.qmp));
   SWAT_CHECK(vm->connect_stub(stub));
@@ -120,12 +124,18 @@ Vm::~Vm() {
   }
 }
 
-Result<> Vm::connect_qmp(const gdbproto::Endpoint& endpoint) {
-  qmp_link_ = SWAT_TRY(gdbproto::connect(loop_, endpoint, kConnectTimeout));
-  qmp_ = std::make_unique<gdbproto::Qmp>(*qmp_link_);
-  SWAT_CHECK(qmp_->handshake());
-  run_state_before_ = SWAT_TRY(qmp_->run_state());
+Result<> Vm::connect_qmp() {
+  if (qmp_ != nullptr) return {};
+  qmp_link_ = SWAT_TRY(gdbproto::connect(loop_, *qmp_endpoint_, kConnectTimeout));
+  auto qmp = std::make_unique<gdbproto::Qmp>(*qmp_link_);
+  SWAT_CHECK(qmp->handshake());
+  qmp_ = std::move(qmp);
   return {};
+}
+
+void Vm::close_monitor() {
+  qmp_.reset();
+  qmp_link_.reset();
 }
 
 Result<gdbproto::Endpoint> Vm::stub_through_qmp(const gdbproto::Endpoint& monitor) {
@@ -203,15 +213,17 @@ Result<> Vm::learn_system_registers() {
 }
 
 Result<> Vm::wait_until_resumed(std::chrono::milliseconds timeout) {
-  if (qmp_ == nullptr) {
+  if (!qmp_endpoint_) {
     const auto stop = session_->wait_stop(timeout);
     return stop ? Result<>{} : tl::unexpected(stop.error());
   }
+  SWAT_CHECK(connect_qmp());
   const auto event = qmp_->next_event(timeout);
   if (!event && event.error().code != Errc::kTimeout) return tl::unexpected(event.error());
   const std::string state = SWAT_TRY(qmp_->run_state());
   if (state == "paused") return fail(Errc::kTimeout, "still paused");
   SWAT_CHECK(qmp_->execute("stop"));
+  close_monitor();
   return {};
 }
 
@@ -225,7 +237,10 @@ Result<> Vm::release() {
   // An armed guardian does what fails here.
   SWAT_CHECK(session_->detach(!was_running_));
   stub_link_.reset();
-  if (duty_.stop_stub_by) SWAT_CHECK(qmp_->monitor("gdbserver none"));
+  if (duty_.stop_stub_by) {
+    SWAT_CHECK(connect_qmp());
+    SWAT_CHECK(qmp_->monitor("gdbserver none"));
+  }
   return guardian_.disarm();
 }
 

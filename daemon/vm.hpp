@@ -45,6 +45,10 @@ class Vm {
   [[nodiscard]] const std::string& tables_source() const { return tables_source_; }
   [[nodiscard]] bool started_stub() const { return duty_.stop_stub_by.has_value(); }
 
+  // Hangs up on QMP until it is needed again. While a monitor is connected QEMU sends it two events
+  // for each of our stops, and keeps without bound what is not read.
+  void close_monitor();
+
   // After someone else has paused the VM: kTimeout while it stays so. When it runs again it is
   // stopped once more, so that its next stop is reported to us (QEMU >= 8.1 reports none of a run
   // that the stub did not start). Without QMP nobody can tell: kTimeout.
@@ -56,7 +60,7 @@ class Vm {
  private:
   Vm(gdbproto::IoLoop& loop, Guardian& guardian) : loop_(loop), guardian_(guardian) {}
 
-  [[nodiscard]] Result<> connect_qmp(const gdbproto::Endpoint& endpoint);
+  [[nodiscard]] Result<> connect_qmp();
   [[nodiscard]] Result<gdbproto::Endpoint> stub_through_qmp(const gdbproto::Endpoint& monitor);
   [[nodiscard]] Result<> connect_stub(const gdbproto::Endpoint& endpoint);
   [[nodiscard]] Result<> shake_hands(const gdbproto::Endpoint& endpoint);
@@ -67,6 +71,7 @@ class Vm {
   gdbproto::IoLoop& loop_;
   Guardian& guardian_;
   GuardianDuty duty_;
+  std::optional<gdbproto::Endpoint> qmp_endpoint_;
   std::unique_ptr<gdbproto::Link> qmp_link_;
   std::unique_ptr<gdbproto::Qmp> qmp_;
   std::unique_ptr<gdbproto::Link> stub_link_;

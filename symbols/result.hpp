@@ -38,6 +38,7 @@ inline tl::unexpected<Error> fail(Errc code, std::string what,
 
 }  // namespace swat
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `name` is an identifier that is being declared
 // Evaluates to the value, or returns the error from the enclosing function.
 // Not in coroutines: g++ 12 crashes on co_await inside a statement expression.
 #define SWAT_TRY(expr) SWAT_TRY_AS(SWAT_UNIQUE(swat_result_, __COUNTER__), expr)
@@ -55,6 +56,7 @@ inline tl::unexpected<Error> fail(Errc code, std::string what,
     auto&& name = (expr);                                                              \
     if (!name) return ::tl::unexpected<::swat::Error>(std::move(name).error());        \
   } while (false)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #define SWAT_UNIQUE(prefix, number) SWAT_JOIN(prefix, number)
 #define SWAT_JOIN(a, b) a##b

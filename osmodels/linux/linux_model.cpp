@@ -4,6 +4,7 @@
 
 #include "osmodels/linux/blob.hpp"
 #include "osmodels/linux/current_task.hpp"
+#include "osmodels/linux/guest_clock.hpp"
 #include "osmodels/linux/inference.hpp"
 #include "osmodels/linux/init_task.hpp"
 #include "osmodels/linux/kernel_locator.hpp"
@@ -34,6 +35,7 @@ struct Findings {
   std::optional<Va> own_page_table;  // of the kernel itself: its address, as a symbol table has it
   LinuxProfile profile;
   Va init_task;
+  std::optional<GuestClock> clock;
   std::vector<std::string> provenance;
 };
 
@@ -55,6 +57,7 @@ class LinuxModel final : public OsModel {
         symbols_(std::move(found.symbols)),
         profile_(std::move(found.profile)),
         init_task_(found.init_task),
+        clock_(found.clock),
         provenance_(std::move(found.provenance)),
         tasks_(guest.ram(), kernel_, profile_),
         current_(guest, kernel_, tasks_) {
@@ -89,6 +92,9 @@ class LinuxModel final : public OsModel {
     return find_syscall_entries(guest_, kernel_, symbols_);
   }
   Result<Va> per_cpu_base(unsigned vcpu) override { return current_.per_cpu_base(vcpu); }
+  Result<std::uint64_t> wall_clock_ns() override {
+    return clock_ ? clock_->now_ns() : OsModel::wall_clock_ns();
+  }
   void forget() override { kernel_.forget(); }
 
  private:
@@ -99,6 +105,7 @@ class LinuxModel final : public OsModel {
   symbols::SymbolTable symbols_;
   LinuxProfile profile_;
   Va init_task_;
+  std::optional<GuestClock> clock_;
   std::vector<std::string> provenance_;
   TaskReader tasks_;
   CurrentTask current_;
@@ -162,6 +169,14 @@ std::optional<Va> find_init_task_symbol(const LinuxModelOptions& options, const 
   return exports ? exports->find("init_task") : std::nullopt;
 }
 
+void find_clock(GuestView& guest, AddressSpace& kernel, const symbols::Btf& btf, Findings& found) {
+  auto clock = GuestClock::find(found.symbols, btf, guest.ram(), [&](Va at) -> Result<Pa> {
+    return SWAT_TRY(kernel.translate(at)).at;
+  });
+  found.provenance.push_back("wall clock: " + (clock ? "the kernel's timekeeper" : clock.error().what));
+  if (clock) found.clock = *clock;
+}
+
 Result<> find_profile(GuestView& guest, const LinuxModelOptions& options, Findings& found) {
   AddressSpace kernel(guest.ram(), *found.kernel.geometry, found.kernel.root);
   std::optional<Va> init_task = find_init_task_symbol(options, found);
@@ -175,6 +190,7 @@ Result<> find_profile(GuestView& guest, const LinuxModelOptions& options, Findin
       if (!init_task) return fail(Errc::kNotFound, "no init_task in the image");
       found.profile = std::move(*profile);
       found.init_task = *init_task;
+      find_clock(guest, kernel, *btf, found);
       return {};
     }
     found.provenance.push_back("BTF: " + profile.error().what);

@@ -20,9 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 QEMU = os.environ.get("SWAT_QEMU", "qemu-system-x86_64")
 DONE = re.compile(rb"\n@done (\d+)\n")
 
-# A stub that only swatd's packets talk to has no reason to print gdbstub_err lines. The one
-# exception: gdb and swatd acknowledge `O` packets, which QEMU takes for garbage.
-HARMLESS_STUB_ERROR = re.compile(r"gdbstub_err_garbage .*0x2b")
+# A stub that only swatd's packets talk to has no reason to print gdbstub_err lines. The exceptions:
+# gdb acknowledges `O` packets, which QEMU takes for garbage; an interrupt may cross a stop reply; and
+# `D` with a `$` behind it is how a paused guest is left paused.
+HARMLESS_STUB_ERROR = re.compile(r"gdbstub_err_garbage .*0x(2b|03)"
+                                 r"|gdbstub_err_unexpected_runpkt .*0x24")
 
 
 class GuestError(Exception):

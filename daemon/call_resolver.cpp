@@ -40,6 +40,9 @@ void reread(LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, Virtu
   const std::size_t count = run.second - run.first + 1;
   const auto bytes = read_bytes(memory, loaded.slot_address(run.first), count * word);
   if (!bytes) return;
+  // A guest that keeps rewriting its slots does not grow us.
+  const std::size_t most = 4 * loaded.image->slots.size() + 64;
+  if (loaded.slots_by_target.size() > most) loaded.slots_by_target.clear();
   for (std::size_t i = 0; i < count; ++i) {
     std::uint64_t target = 0;
     std::memcpy(&target, bytes->data() + i * word, word);

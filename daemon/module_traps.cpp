@@ -32,9 +32,21 @@ Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& s
     for (const os::Module& module : change.unloaded) log_.write(scene, ModuleEvent{false, module});
     for (const os::Module& module : change.loaded) log_.write(scene, ModuleEvent{true, module});
   }
+  if (change.is_new) leave_old_spaces(thread.process);
   const ProcessView* view = processes_.find(thread.process);
   if (view == nullptr || (!change.slots_changed && !change.is_new)) return {};
   return arm(*view);
+}
+
+// execve gives a process another address space; nothing else takes it out of the one before.
+void ModuleTraps::leave_old_spaces(const os::Process& process) {
+  std::vector<Va> left;
+  for (const auto& [object, view] : processes_.all()) {
+    if (Va{object} != process.memory_object && view->pids.contains(process.pid)) {
+      left.push_back(Va{object});
+    }
+  }
+  for (const Va object : left) forget(object, process.pid);
 }
 
 Result<> ModuleTraps::arm(const ProcessView& view) {

@@ -43,6 +43,7 @@ class ModuleTraps {
   void forget(Va memory_object, std::uint32_t pid);
 
  private:
+  void leave_old_spaces(const os::Process& process);
   [[nodiscard]] Result<> arm(const ProcessView& view);
   [[nodiscard]] std::vector<Trap> wanted(const ProcessView& view) const;
   void add_functions(const LoadedModule& loaded, std::vector<Trap>& traps) const;

@@ -66,6 +66,7 @@ Result<> Tracer::arm() {
     SWAT_CHECK(traps_.add(plan.traps));
     for (const Trap& trap : plan.traps) entries_.push_back(std::get<EntryTrap>(trap.what));
   }
+  if (planner_.imports() == nullptr) spdlog::info("calls: only of functions named with --break");
   spdlog::info("{} processes, {} points", alive_.size(), traps_.size());
   return {};
 }
@@ -143,13 +144,22 @@ Result<> Tracer::on_foreign_stop() {
 Result<os::Thread> Tracer::meet(unsigned vcpu) {
   const auto now = model_.wall_clock_ns();
   guest_time_ = now ? std::optional(*now) : std::nullopt;
-  os::Thread thread = SWAT_TRY(model_.current(vcpu));
-  const EventLog::Scene scene = scene_of(vcpu, thread);
-  if (!alive_.contains(thread.process.pid)) start_process(thread, scene);
-  if (processes_.is_stale(thread)) {
-    const auto read = module_traps_.refresh(thread, scene, true);
+  auto thread = model_.current(vcpu);
+  if (!thread) {
+    if (thread.error().code == Errc::kDisconnected) return thread;
+    // The event is real all the same; whose it is, nobody can tell.
+    spdlog::debug("vCPU {} runs no task that can be read: {}", vcpu, thread.error().what);
+    thread = os::Thread{};
+    thread->process.name = "?";
+  }
+  const EventLog::Scene scene = scene_of(vcpu, *thread);
+  if (thread->process.pid != 0 && !alive_.contains(thread->process.pid)) {
+    start_process(*thread, scene);
+  }
+  if (processes_.is_stale(*thread)) {
+    const auto read = module_traps_.refresh(*thread, scene, true);
     if (!read && read.error().code == Errc::kDisconnected) return tl::unexpected(read.error());
-    if (!read) spdlog::debug("maps of {}: {}", thread.process.pid, read.error().what);
+    if (!read) spdlog::debug("maps of {}: {}", thread->process.pid, read.error().what);
   }
   if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
   SWAT_CHECK(traps_.flush_removals());

@@ -38,6 +38,12 @@ const LoadedModule* ProcessView::module_at(Va at) const {
   return candidate.module.range.contains(at) ? &candidate : nullptr;
 }
 
+bool ProcessView::has_module_in(const VaRange& range) const {
+  return std::any_of(modules.begin(), modules.end(), [&](const LoadedModule& loaded) {
+    return loaded.module.range.overlaps(range);
+  });
+}
+
 ProcessView* ProcessTable::find(const os::Process& process) {
   const auto found = views_.find(process.memory_object.value);
   return found == views_.end() ? nullptr : found->second.get();

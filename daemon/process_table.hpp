@@ -40,6 +40,7 @@ struct ProcessView {
   std::unordered_set<std::uint32_t> pids;       // processes seen in it: more than one after vfork
 
   [[nodiscard]] const LoadedModule* module_at(Va at) const;
+  [[nodiscard]] bool has_module_in(const VaRange& range) const;
 };
 
 class ProcessTable {

@@ -283,7 +283,26 @@ void Tracer::log_syscall(unsigned vcpu, const EntryTrap& entry, const os::Thread
   const auto effect = os::linux_os::effect_of(call.name);
   log_.write(scene, call);
   if (effect == os::linux_os::Effect::kExits) return end_process(thread.process.pid, scene);
-  if (effect != os::linux_os::Effect::kNone) processes_.will_remap(thread);
+  if (effect != os::linux_os::Effect::kNone && may_move_modules(effect, abi, call, thread)) {
+    processes_.will_remap(thread);
+  }
+}
+
+// Allocators map and unmap anonymous memory all day; no module comes or goes with it.
+bool Tracer::may_move_modules(os::linux_os::Effect effect, const os::linux_os::SyscallAbi& abi,
+                              const SyscallEvent& call, const os::Thread& thread) {
+  constexpr std::uint64_t kAnonymous = 0x20;  // MAP_ANONYMOUS
+  const bool in_registers = abi.word == 8 || call.name != "mmap";  // i386's first mmap: a struct
+  if (effect == os::linux_os::Effect::kMaps && in_registers && call.name.starts_with("mmap")) {
+    return (call.arguments[3].value_or(0) & kAnonymous) == 0;
+  }
+  if (effect == os::linux_os::Effect::kUnmaps) {
+    const ProcessView* view = processes_.find(thread.process);
+    const Va start{call.arguments[0].value_or(0)};
+    const VaRange gone{start, start + call.arguments[1].value_or(0)};
+    return view != nullptr && view->has_module_in(gone);
+  }
+  return true;
 }
 
 std::optional<std::uint64_t> Tracer::argument(unsigned vcpu, const os::linux_os::ArgAt& at,

@@ -73,6 +73,9 @@ class Tracer {
   [[nodiscard]] Result<os::Thread> meet(unsigned vcpu);
   [[nodiscard]] Result<> reap();
   void log_syscall(unsigned vcpu, const EntryTrap& entry, const os::Thread& thread);
+  [[nodiscard]] bool may_move_modules(os::linux_os::Effect effect,
+                                      const os::linux_os::SyscallAbi& abi,
+                                      const SyscallEvent& call, const os::Thread& thread);
   [[nodiscard]] std::optional<std::uint64_t> argument(unsigned vcpu,
                                                       const os::linux_os::ArgAt& at,
                                                       const os::Thread& thread, std::uint64_t mask);

@@ -81,6 +81,15 @@ class OneVcpu(Exact, case.GuestCase):
         line = f"{first['as']}: syscall 101 openat counted/{pid}"
         self.assertIn(line, trace.log())
 
+    def test_the_guests_clock_is_the_guests(self):
+        before = int(self.guest.check("date +%s"))
+        trace, pid, _ = self.trace_of("counted", 10)
+        after = int(self.guest.check("date +%s"))
+        times = [event["guest_time"] for event in trace.events("syscall", pid=pid)]
+        self.assertEqual(times, sorted(times))
+        self.assertGreaterEqual(times[0], before)
+        self.assertLess(times[-1], after + 1)
+
     def test_fields_of_a_call(self):
         trace, pid, _ = self.trace_of("counted", 10)
         for event in trace.events("call", pid=pid, function="strlen"):

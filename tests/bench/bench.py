@@ -100,10 +100,11 @@ def main():
 
     name = "{major}.{minor}.{micro}".format(**version)
     print(f"\nQEMU {name}, TCG, 1 vCPU, median of {turns} turns of {seconds:g} s\n")
-    print("| observer | system calls/s | of the raw loop | times gdb |")
-    print("|---|---:|---:|---:|")
+    print("| observer | system calls/s | of the raw loop | times gdb | from - to |")
+    print("|---|---:|---:|---:|---:|")
     for who, rate in median.items():
-        print(f"| {who} | {rate:.0f} | {rate / median['raw loop']:.0%} | {rate / median['gdb']:.1f} |")
+        print(f"| {who} | {rate:.0f} | {rate / median['raw loop']:.0%} "
+              f"| {rate / median['gdb']:.1f} | {min(rates[who]):.0f} - {max(rates[who]):.0f} |")
 
     flushes = (version["major"], version["minor"]) <= (10, 1)
     if median["swatd"] < 0.7 * median["raw loop"]:

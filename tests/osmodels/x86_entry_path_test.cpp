@@ -42,7 +42,7 @@ constexpr Kernel kKernels[] = {
 
 class DebianKernel : public testing::TestWithParam<Kernel> {};
 INSTANTIATE_TEST_SUITE_P(EntryPath, DebianKernel, testing::ValuesIn(kKernels),
-                         [](const auto& info) { return "n" + std::to_string(info.index); });
+                         [](const auto& row) { return "n" + std::to_string(row.index); });
 
 TEST_P(DebianKernel, StoresTheUsersStackPointerInTheTss) {
   CodeMemory kernel = CodeMemory::of_hex(GetParam().entry, GetParam().code);
@@ -60,6 +60,31 @@ TEST_P(DebianKernel, StopsBehindTheStore) {
   EXPECT_EQ(store->size_bytes, 8u);
 }
 
+// Behind the store comes `jmp` over the switch of page tables (nops where PTI is on).
+TEST_P(DebianKernel, StopsLateWhereTheJumpBehindTheStoreLeads) {
+  CodeMemory kernel = CodeMemory::of_hex(GetParam().entry, GetParam().code);
+  const auto store = find_entry_store(kernel, GetParam().entry);
+  ASSERT_TRUE(store);
+  EXPECT_EQ(store->late_pc, GetParam().stop_pc + 2 + 0x12) << GetParam().version;
+}
+
+// The same with `jmp` patched to a nop: mov %cr3,%rsp; nops; and; mov %rsp,%cr3.
+TEST(EntryPath, StopsLateBehindTheSwitchOfPageTables) {
+  const Kernel& kernel_510 = kKernels[0];
+  std::string code = kernel_510.code;
+  code.replace(code.find("eb 12"), 5, "66 90");
+  CodeMemory kernel = CodeMemory::of_hex(kernel_510.entry, code);
+  EXPECT_EQ(find_entry_store(kernel, kernel_510.entry)->late_pc, kernel_510.stop_pc + 2 + 0x12);
+}
+
+TEST(EntryPath, HasNoLateStopWhereTheCodeEndsOtherwise) {
+  // mov %rsp,%gs:0x10; ret
+  CodeMemory kernel(Va{0x1000}, {0x65, 0x48, 0x89, 0x24, 0x25, 0x10, 0x00, 0x00, 0x00, 0xc3, 0x90,
+                                 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+                                 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
+  EXPECT_EQ(find_entry_store(kernel, Va{0x1000})->late_pc, std::nullopt);
+}
+
 constexpr Va kEntry{0xfffff80000001000};
 
 // swapgs; mov %rsp,%gs:0x10; mov %gs:0x1a8,%rsp; push $0x2b [KPCR.UserRsp of Windows x64]
@@ -72,8 +97,8 @@ TEST(EntryPath, FindsTheStoreOfWindows) {
 
 TEST(EntryPath, WrapsAnOffsetBelowTheBaseModulo2To64) {
   // mov %rsp,%gs:0xfffffffffffff000
-  CodeMemory kernel(kEntry, {0x65, 0x48, 0x89, 0x24, 0x25, 0x00, 0xf0, 0xff, 0xff, 0x90, 0x90,
-                             0x90, 0x90, 0x90, 0x90, 0x90});
+  CodeMemory kernel(kEntry, {0x65, 0x48, 0x89, 0x24, 0x25, 0x00, 0xf0, 0xff, 0xff, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90});
   EXPECT_EQ(find_entry_store(kernel, kEntry)->gs_offset, 0xfffffffffffff000u);
 }
 
@@ -121,8 +146,8 @@ TEST(EntryPath, EndsWhereThePathMayFork) {
 }
 
 TEST(EntryPath, LeavesAnEndlessLoop) {
-  CodeMemory kernel(kEntry, {0xeb, 0xfe, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-                             0x90, 0x90, 0x90, 0x90, 0x90});
+  CodeMemory kernel(kEntry, {0xeb, 0xfe, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
+                             0x90, 0x90, 0x90, 0x90});
   EXPECT_EQ(find_entry_store(kernel, kEntry).error().code, Errc::kNotFound);
   EXPECT_LT(kernel.reads, 100u);
 }

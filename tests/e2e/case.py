@@ -23,7 +23,10 @@ class GuestCase(unittest.TestCase):
 
     def tearDown(self):
         self.assertTrue(self.guest.alive(), self.guest.log())
-        self.assertEqual(self.guest.qmp("query-status")["status"], "running")
+        status = self.guest.qmp("query-status")["status"]
+        if status != "running":
+            self.guest.qmp("cont")  # so that the next test fails for a reason of its own
+        self.assertEqual(status, "running")
         self.assertEqual(self.guest.run("echo well")[1].strip(), "well")
 
     def count(self, program, *arguments):

@@ -1,0 +1,154 @@
+#include "daemon/options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace swat::daemon {
+namespace {
+
+Result<std::optional<Options>> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "swatd");
+  return parse_options(static_cast<int>(words.size()), words.data());
+}
+
+// With a VM to attach to.
+Options parsed(std::vector<const char*> words) {
+  words.insert(words.begin(), {"--gdb", ":1234"});
+  const auto options = parse(words);
+  EXPECT_TRUE(options && *options) << (options ? "no options" : options.error().what);
+  return options && *options ? **options : Options{};
+}
+
+void expect_refused(const std::vector<const char*>& words) {
+  const auto options = parse(words);
+  std::string text;
+  for (const char* word : words) text += std::string(word) + " ";
+  ASSERT_FALSE(options) << text;
+  EXPECT_EQ(options.error().code, Errc::kUsage) << text;
+  EXPECT_EQ(options.error().what.find('\n'), std::string::npos) << options.error().what;
+}
+
+TEST(Options, TraceByDefault) {
+  const Options options = parsed({});
+  EXPECT_EQ(options.command, Command::kTrace);
+  EXPECT_EQ(options.log, "-");
+  EXPECT_EQ(options.json, "");
+  EXPECT_EQ(options.os, "auto");
+  EXPECT_FALSE(options.names || options.run || options.pid);
+  EXPECT_FALSE(options.trace.duration || options.trace.max_events);
+}
+
+TEST(Options, SayWhichVm) {
+  EXPECT_EQ(parsed({}).attach.gdb->port, "1234");
+  EXPECT_EQ(parsed({"--qmp", "unix:/run/vm.qmp"}).attach.qmp->path, "/run/vm.qmp");
+  const auto only_qmp = parse({"--qmp", "unix:/run/vm.qmp"});
+  ASSERT_TRUE(only_qmp && *only_qmp);
+  EXPECT_FALSE((*only_qmp)->attach.gdb);
+}
+
+TEST(Options, SayWhatToDo) {
+  EXPECT_EQ(parsed({"ps"}).command, Command::kPs);
+  EXPECT_EQ(parsed({"modules"}).command, Command::kModules);
+  EXPECT_EQ(parsed({"functions"}).command, Command::kFunctions);
+  EXPECT_EQ(parsed({"doctor"}).command, Command::kDoctor);
+}
+
+TEST(Options, HaveTheirEffect) {
+  EXPECT_EQ(parsed({"--os", "linux"}).os, "linux");
+  EXPECT_EQ(parsed({"--ram", "stub"}).attach.ram, "stub");
+  EXPECT_EQ(parsed({"--traps", "break"}).traps, "break");
+  EXPECT_EQ(parsed({"--log", "out.log"}).log, "out.log");
+  EXPECT_EQ(parsed({"--json", "out.json"}).json, "out.json");
+  EXPECT_TRUE(parsed({"--names"}).names);
+  EXPECT_TRUE(parsed({"--run"}).run);
+  EXPECT_EQ(parsed({"--duration", "1.5"}).trace.duration, std::chrono::milliseconds(1500));
+  EXPECT_EQ(parsed({"--max-events", "10"}).trace.max_events, 10u);
+  EXPECT_EQ(parsed({"-v"}).verbosity, 1);
+  EXPECT_EQ(parsed({"-vv"}).verbosity, 2);
+}
+
+TEST(Options, NameFunctionsOnceOrMore) {
+  const Options options = parsed({"--break", "libc.so.6!malloc", "--break", "free"});
+  ASSERT_EQ(options.trace.functions.size(), 2u);
+  EXPECT_EQ(options.trace.functions[0].module, "libc.so.6");
+  EXPECT_EQ(options.trace.functions[1].function, "free");
+}
+
+TEST(Options, OfCommandsHaveTheirEffect) {
+  EXPECT_EQ(parsed({"modules", "-p", "7"}).pid, 7u);
+  EXPECT_EQ(parsed({"functions", "--pid", "7"}).pid, 7u);
+  EXPECT_EQ(parsed({"functions", "mal*"}).glob, "mal*");
+  EXPECT_EQ(parsed({"functions"}).glob, "*");
+}
+
+TEST(Options, MayFollowTheCommand) {
+  const auto options = parse({"ps", "--gdb", ":1234"});
+  ASSERT_TRUE(options && *options);
+  EXPECT_EQ((*options)->attach.gdb->port, "1234");
+}
+
+TEST(Options, AnswerHelpAndVersionThemselves) {
+  for (const char* word : {"--help", "-h", "--version"}) {
+    testing::internal::CaptureStdout();
+    const auto options = parse({word});
+    EXPECT_NE(testing::internal::GetCapturedStdout().find("swatd"), std::string::npos) << word;
+    ASSERT_TRUE(options) << word;
+    EXPECT_FALSE(*options) << word;
+  }
+}
+
+TEST(Options, AreRefusedWithoutAVm) { expect_refused({}); }
+
+TEST(Options, AreRefusedWhenUnknown) {
+  expect_refused({"--gdb", ":1234", "--frobnicate"});
+  expect_refused({"--gdb", ":1234", "frobnicate"});
+  expect_refused({"--gdb", ":1234", "ps", "extra"});
+}
+
+TEST(Options, AreRefusedWithValuesThatThereAreNot) {
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{"--os", "plan9"},
+                                             {"--ram", "psychic"},
+                                             {"--traps", "bear"},
+                                             {"--duration", "0"},
+                                             {"--duration", "-1"},
+                                             {"--duration", "soon"},
+                                             {"--duration", "1e300"},
+                                             {"--duration", "nan"},
+                                             {"--duration", "inf"},
+                                             {"--max-events", "0"},
+                                             {"--max-events", "-1"},
+                                             {"--max-events", "many"},
+                                             {"--break", "!malloc"},
+                                             {"--break", "libc!"},
+                                             {"--gdb", "nowhere"},
+                                             {"--qmp", "nowhere"}}) {
+    std::vector<const char*> all = {"--gdb", ":1234"};
+    if (std::string_view(words[0]) == "--gdb") all = {};
+    all.insert(all.end(), words.begin(), words.end());
+    expect_refused(all);
+  }
+}
+
+TEST(Options, AreRefusedWithoutTheirValue) {
+  for (const char* word : {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration",
+                           "--max-events", "--break"}) {
+    expect_refused({"--gdb", ":1234", word});
+  }
+}
+
+TEST(Options, AreRefusedWhenTheyContradictEachOther) {
+  expect_refused({"--gdb", ":1234", "--json", "-"});
+  expect_refused({"--gdb", ":1234", "ps", "modules"});
+}
+
+TEST(Options, AreRefusedWhenTheyAreOfTracingAndThatIsNotAskedFor) {
+  for (const char* command : {"ps", "modules", "functions", "doctor"}) {
+    expect_refused({"--gdb", ":1234", "--json", "out.json", command});
+    expect_refused({"--gdb", ":1234", "--break", "malloc", command});
+  }
+}
+
+TEST(Options, LetBothLogsGoToFiles) { EXPECT_EQ(parsed({"--log", "a", "--json", "-"}).json, "-"); }
+
+}  // namespace
+}  // namespace swat::daemon

@@ -32,10 +32,6 @@ Slots slots_to(const LoadedModule& loaded, std::pair<std::size_t, std::size_t> r
 }
 
 void reread(LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, VirtualMemory& memory) {
-  constexpr std::size_t kMaxTargetsPerSlot = 16;  // a hostile program binds its slots anew for ever
-  if (loaded.slots_by_target.size() > kMaxTargetsPerSlot * loaded.image->slots.size()) {
-    loaded.slots_by_target.clear();
-  }
   const unsigned word = loaded.image->word_bytes;
   const std::size_t count = run.second - run.first + 1;
   const auto bytes = read_bytes(memory, loaded.slot_address(run.first), count * word);

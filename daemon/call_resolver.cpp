@@ -48,6 +48,18 @@ void reread(LoadedModule& loaded, std::pair<std::size_t, std::size_t> run, Virtu
   }
 }
 
+// Those that lead to `target` right now: an address may hold another function than it once did.
+Slots leading_now(const LoadedModule& loaded, const Slots& slots, Va target,
+                  VirtualMemory& memory) {
+  Slots now;
+  for (const std::size_t slot : slots) {
+    std::uint64_t word = 0;
+    const auto raw = std::as_writable_bytes(std::span(&word, 1)).first(loaded.image->word_bytes);
+    if (memory.read(loaded.slot_address(slot), raw) && word == target.value) now.push_back(slot);
+  }
+  return now;
+}
+
 std::set<std::string> names_of(const LoadedModule& loaded, const Slots& slots) {
   std::set<std::string> names;
   for (const std::size_t slot : slots) names.insert(loaded.image->slots[slot].name);
@@ -138,13 +150,19 @@ std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const
   const auto run = run_at(*loaded, site.watch);
   if (!run) return {};
   const Va target = site.in_kernel ? site.fault_address : site.pc;
-  Slots slots = slots_to(*loaded, *run, target);
+  Slots slots = leading_now(*loaded, slots_to(*loaded, *run, target), target, memory);
   if (slots.empty()) {
     reread(*loaded, *run, memory);
     slots = slots_to(*loaded, *run, target);
+    // None: another vCPU has bound the slot since this one went through it.
+    const Slots now = leading_now(*loaded, slots, target, memory);
+    if (!now.empty()) slots = now;
   }
   if (slots.empty()) return {};
-  Call call{target, name_of(*loaded, slots, memory, site), module_name(view, target), {},
+  Call call{target,
+            name_of(*loaded, slots, memory, site),
+            module_name(view, target),
+            {},
             site.return_address};
   if (call.module == loaded->module.name()) follow_lazy_stub(view, call);
   if (site.return_address) call.caller_module = module_name(view, *site.return_address);

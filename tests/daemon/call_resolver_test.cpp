@@ -221,6 +221,27 @@ TEST(CallResolver, FindsTheCalleeInCr2WhenItsPageIsAbsent) {
   EXPECT_FALSE(resolve_call(p.view, p.memory, site));
 }
 
+// After dlclose and dlopen an address belongs to another function.
+TEST(CallResolver, TrustsNoSlotThatLeadsElsewhereByNow) {
+  Program p;
+  p.set_slot(0, kPuts);
+  p.set_slot(2, kMemcpy);
+  ASSERT_EQ(p.call(kPuts)->function, "memcpy");
+  p.set_slot(0, kMemcpy);
+  p.set_slot(2, kPuts);
+  EXPECT_EQ(p.call(kPuts)->function, "puts");
+}
+
+// Another vCPU has bound the slot between this one's jump and its stop.
+TEST(CallResolver, RemembersWhereASlotLedAMomentAgo) {
+  Program p;
+  p.set_slot(2, kStub + 6);
+  ASSERT_TRUE(p.call(kStub + 6));
+  p.set_slot(2, kPuts);
+  ASSERT_TRUE(p.call(kPuts));
+  EXPECT_EQ(p.call(kStub + 6)->function, "puts");
+}
+
 // --- What need not be there
 
 TEST(CallResolver, KnowsNoCallThroughSlotsOfNoModule) {

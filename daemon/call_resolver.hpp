@@ -10,17 +10,17 @@ namespace swat::daemon {
 
 // Where a vCPU stands just after it has read a slot.
 struct CallSite {
-  Va watch;           // start of the watched span
-  Va pc;              // the callee's first instruction, or whatever follows a plain load
-  Va fault_address;   // CR2: the callee, when its page was absent and PC is in the fault handler
+  Va watch;          // start of the watched span
+  Va pc;             // the callee's first instruction, or whatever follows a plain load
+  Va fault_address;  // CR2: the callee, when its page was absent and PC is in the fault handler
   bool in_kernel = false;
   std::optional<Va> return_address;
 };
 
 struct Call {
   Va address;
-  std::string function;         // "a|b" where two imports lead to one address and nothing tells
-  std::string module;           // that holds the function; empty when not known
+  std::string function;  // "a|b" where two imports lead to one address and nothing tells
+  std::string module;    // that holds the function; empty when not known
   std::string caller_module;
   std::optional<Va> return_address;
 };

@@ -79,7 +79,8 @@ Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>&
   SWAT_CHECK(session.interrupt());
   SWAT_CHECK(session.wait_stop(gdbproto::Session::kReplyTimeout));
   fmt::print("cost: {} syscalls in {:.0f} ms", stops, elapsed.count() / 1000);
-  if (stops > 0) fmt::print(", one stop at least every {:.0f} us", elapsed.count() / static_cast<double>(stops));
+  if (stops > 0)
+    fmt::print(", one stop at least every {:.0f} us", elapsed.count() / static_cast<double>(stops));
   fmt::print("\n");
   return {};
 }
@@ -97,8 +98,8 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner) {
              vm.ram_choice());
   const auto plans = SWAT_TRY(planner.entries(vm.guest(), model));
   for (const EntryPlan& plan : plans) print_plan(plan);
-  fmt::print("calls: {}\n", planner.imports() == nullptr ? "only those named with --break"
-                                                         : "import watches");
+  fmt::print("calls: {}\n",
+             planner.imports() == nullptr ? "only those named with --break" : "import watches");
   if (!vm.was_running()) {
     fmt::print("the guest is paused: nothing measured\n");
     return {};

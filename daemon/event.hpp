@@ -17,7 +17,7 @@ namespace swat::daemon {
 struct SyscallEvent {
   std::string_view mnemonic;  // how the guest entered, as SWAT writes it: syscall, sysenter, int80
   std::uint64_t number = 0;
-  std::string_view name;      // empty: not in the table
+  std::string_view name;                                    // empty: not in the table
   std::array<std::optional<std::uint64_t>, 6> arguments{};  // none: not read
 };
 
@@ -25,8 +25,8 @@ struct SyscallEvent {
 struct CallEvent {
   Va address;
   std::string function;
-  std::string module;         // that holds the function; empty when not known
-  std::optional<Va> caller;   // return address
+  std::string module;        // that holds the function; empty when not known
+  std::optional<Va> caller;  // return address
   std::string caller_module;
 };
 
@@ -38,12 +38,12 @@ struct ModuleEvent {
 struct ProcessEvent {
   bool started = true;
   std::uint32_t parent_pid = 0;
-  std::string path;           // of the executable
+  std::string path;  // of the executable
 };
 
 // Events that are missing, and why. Nothing is dropped in silence.
 struct GapEvent {
-  std::uint64_t count = 0;    // 0: not known how many
+  std::uint64_t count = 0;  // 0: not known how many
   std::string reason;
 };
 
@@ -52,10 +52,10 @@ struct Event {
   std::chrono::system_clock::time_point host_time;
   std::optional<std::uint64_t> guest_time_ns;  // since 1970, by the guest's clock at its last tick
   unsigned vcpu = 0;
-  Pa address_space;           // root of the process's page table
+  Pa address_space;  // root of the process's page table
   std::uint32_t pid = 0;
   std::uint32_t tid = 0;
-  std::string process;        // name
+  std::string process;  // name
   std::variant<SyscallEvent, CallEvent, ModuleEvent, ProcessEvent, GapEvent> what;
 };
 

@@ -18,7 +18,7 @@ namespace swat::daemon {
 // How to put the VM back.
 struct GuardianDuty {
   gdbproto::Endpoint stub;
-  bool leave_paused = false;                   // it was paused before us
+  bool leave_paused = false;                       // it was paused before us
   std::optional<gdbproto::Endpoint> stop_stub_by;  // QMP monitor, when we started the stub
 };
 

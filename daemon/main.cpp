@@ -18,9 +18,8 @@ struct ExitRow {
 };
 
 constexpr ExitRow kExits[] = {
-    {Errc::kUsage, 2},    {Errc::kDisconnected, 3}, {Errc::kProtocol, 4},
-    {Errc::kTimeout, 5},  {Errc::kUnsupported, 6},  {Errc::kNotFound, 6},
-    {Errc::kBadImage, 6}, {Errc::kFault, 6},
+    {Errc::kUsage, 2},       {Errc::kDisconnected, 3}, {Errc::kProtocol, 4}, {Errc::kTimeout, 5},
+    {Errc::kUnsupported, 6}, {Errc::kNotFound, 6},     {Errc::kBadImage, 6}, {Errc::kFault, 6},
 };
 constexpr int kInternalError = 1;
 constexpr int kLostConnection = 7;
@@ -35,7 +34,8 @@ int exit_code(const Error& error, bool attached) {
 
 int complain(const Error& error, bool attached) {
   std::fprintf(stderr, "swatd: %s", error.what.c_str());
-  if (error.guest) std::fprintf(stderr, " (at %llx)", static_cast<unsigned long long>(*error.guest));
+  if (error.guest)
+    std::fprintf(stderr, " (at %llx)", static_cast<unsigned long long>(*error.guest));
   std::fputc('\n', stderr);
   return exit_code(error, attached);
 }

@@ -72,7 +72,8 @@ std::vector<Trap> ModuleTraps::wanted(const ProcessView& view) const {
     if (loaded.image == nullptr) continue;
     if (imports_ != nullptr) {
       for (const VaRange& slots : loaded.slot_ranges()) {
-        if (auto more = imports_->imports(slots)) traps.insert(traps.end(), more->begin(), more->end());
+        if (auto more = imports_->imports(slots))
+          traps.insert(traps.end(), more->begin(), more->end());
       }
     }
     if (!functions_.empty()) add_functions(loaded, traps);

@@ -22,13 +22,15 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--os", options.os, "guest system")
       ->check(CLI::IsMember({"auto", "linux", "winxp", "win10x64"}))
       ->capture_default_str();
-  app.add_option("--ram", options.attach.ram, "how to read guest RAM (default: the best that works)")
+  app.add_option("--ram", options.attach.ram,
+                 "how to read guest RAM (default: the best that works)")
       ->check(CLI::IsMember({"file", "process", "stub"}));
   app.add_flag("-v,--verbose", options.verbosity, "tell decisions (-v), wire bytes (-vv)");
 }
 
 void add_tracing(CLI::App& app, Options& options, Raw& raw) {
-  app.add_option("--log", options.log, "SWAT's lines go to FILE; - is stdout")->capture_default_str();
+  app.add_option("--log", options.log, "SWAT's lines go to FILE; - is stdout")
+      ->capture_default_str();
   app.add_option("--json", options.json, "JSON lines go to FILE as well; - is stdout");
   app.add_flag("--names", options.names, "append syscall name and process to SWAT's lines");
   app.add_option("--duration", raw.duration_s, "detach after so many seconds")
@@ -50,10 +52,12 @@ void add_commands(CLI::App& app, Options& options, Raw& raw) {
   };
   command("ps", "list the processes of the guest", Command::kPs);
   const char* const of_one = "of this process only";
-  command("modules", "list what is mapped", Command::kModules)->add_option("-p,--pid", raw.pid, of_one);
+  command("modules", "list what is mapped", Command::kModules)
+      ->add_option("-p,--pid", raw.pid, of_one);
   CLI::App* functions = command("functions", "list exported functions", Command::kFunctions);
   functions->add_option("-p,--pid", raw.pid, of_one);
-  functions->add_option("glob", options.glob, "of these names, or MODULE!NAME")->capture_default_str();
+  functions->add_option("glob", options.glob, "of these names, or MODULE!NAME")
+      ->capture_default_str();
   command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
   app.require_subcommand(0, 1);
 }
@@ -93,8 +97,9 @@ Result<Options> checked(Options options, const Raw& raw) {
 Result<std::optional<Options>> parse_options(int argc, const char* const* argv) {
   Options options;
   Raw raw;
-  CLI::App app("Logs every system call and library call of a whole guest, from outside a stock QEMU.",
-               "swatd");
+  CLI::App app(
+      "Logs every system call and library call of a whole guest, from outside a stock QEMU.",
+      "swatd");
   app.set_version_flag("--version", "swatd " SWAT_VERSION);
   add_connection(app, options, raw);
   add_tracing(app, options, raw);

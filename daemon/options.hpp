@@ -17,11 +17,11 @@ struct Options {
   Command command = Command::kTrace;
   AttachOptions attach;
   std::string os = "auto";
-  std::string traps;                 // a TrapKind's name; "" lets the planner choose
+  std::string traps;  // a TrapKind's name; "" lets the planner choose
   std::string log = "-";
-  std::string json;                  // "" for none
+  std::string json;  // "" for none
   bool names = false;
-  bool run = false;                  // run a guest that was paused, and pause it again at the end
+  bool run = false;  // run a guest that was paused, and pause it again at the end
   TraceOptions trace;
   std::optional<std::uint32_t> pid;  // ps, modules, functions
   std::string glob = "*";            // functions

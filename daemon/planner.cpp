@@ -16,7 +16,8 @@ Result<EntryPlan> plan_entry(const std::vector<const TrapKind*>& kinds, os::Gues
     if (!plan.why.empty()) plan.why += "; ";
     plan.why += "not " + std::string(kind->name()) + ": " + traps.error().what;
   }
-  return fail(Errc::kUnsupported, "no trap for this syscall entry: " + plan.why, entry.address.value);
+  return fail(Errc::kUnsupported, "no trap for this syscall entry: " + plan.why,
+              entry.address.value);
 }
 
 }  // namespace

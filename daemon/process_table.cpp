@@ -76,6 +76,12 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   if (slot == nullptr) slot = std::make_unique<ProcessView>();
   ProcessView& view = *slot;
   Change change;
+  if (!view.pids.empty() && !view.pids.contains(process.pid) && !is_shared(view, process)) {
+    // What lay here belonged to processes that are gone: nothing of it is this one's.
+    change.slots_changed = !view.modules.empty();
+    view.modules.clear();
+    view.pids.clear();
+  }
   change.is_new = view.pids.insert(process.pid).second;
   view.process = process;
   view.memory = model_.memory(process);
@@ -106,6 +112,17 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   view.modules = std::move(kept);
   change.slots_changed = read_pending(view) || change.slots_changed;
   return change;
+}
+
+// Whether some other process still has this address space (vfork), or the kernel has merely used
+// the same memory for it again.
+bool ProcessTable::is_shared(const ProcessView& view, const os::Process& process) {
+  const auto processes = model_.processes();
+  if (!processes) return false;
+  return std::any_of(processes->begin(), processes->end(), [&](const os::Process& other) {
+    return other.pid != process.pid && other.memory_object == process.memory_object &&
+           view.pids.contains(other.pid);
+  });
 }
 
 // True when a module's slots have become known.

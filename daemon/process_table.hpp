@@ -34,8 +34,8 @@ struct ProcessView {
   os::Process process;
   std::vector<LoadedModule> modules;  // ascending by base
   std::unique_ptr<VirtualMemory> memory;
-  bool has_pending = false;           // a module's headers are not paged in yet
-  unsigned tries = 0;                 // reads of pending modules so far
+  bool has_pending = false;                     // a module's headers are not paged in yet
+  unsigned tries = 0;                           // reads of pending modules so far
   std::unordered_set<std::uint32_t> remapping;  // threads that are in a syscall that maps
   std::unordered_set<std::uint32_t> pids;       // processes seen in it: more than one after vfork
 
@@ -49,10 +49,10 @@ class ProcessTable {
   explicit ProcessTable(os::OsModel& model) : model_(model) {}
 
   struct Change {
-    bool is_new = false;                 // not seen before, or not in this address space
+    bool is_new = false;  // not seen before, or not in this address space
     std::vector<os::Module> loaded;
     std::vector<os::Module> unloaded;
-    bool slots_changed = false;          // slot_ranges() of some module are new or gone
+    bool slots_changed = false;  // slot_ranges() of some module are new or gone
   };
 
   // The view of a process, or null: kernel threads, processes never seen.
@@ -72,6 +72,7 @@ class ProcessTable {
 
  private:
   [[nodiscard]] bool is_due(ProcessView& view);
+  [[nodiscard]] bool is_shared(const ProcessView& view, const os::Process& process);
   [[nodiscard]] bool read_pending(ProcessView& view);
 
   os::OsModel& model_;

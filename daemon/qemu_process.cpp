@@ -40,8 +40,8 @@ Inodes tcp_listeners(const char* table_path, unsigned port) {
   while (std::getline(table, line)) {
     std::istringstream fields(line);
     std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-    fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >> timeout >>
-        inode;
+    fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
+        timeout >> inode;
     const auto colon = local.rfind(':');
     if (state != kListen || colon == std::string::npos) continue;
     if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) == port) inodes.insert(inode);

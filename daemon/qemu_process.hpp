@@ -9,8 +9,8 @@
 
 namespace swat::daemon {
 
-// The process that listens on `endpoint`, by /proc/net and /proc/PID/fd. kNotFound: it is on another
-// host, in another network namespace, or another user's.
+// The process that listens on `endpoint`, by /proc/net and /proc/PID/fd. kNotFound: it is on
+// another host, in another network namespace, or another user's.
 [[nodiscard]] Result<pid_t> find_listener(const gdbproto::Endpoint& endpoint);
 
 }  // namespace swat::daemon

@@ -19,13 +19,15 @@ Result<> verify(RamBackend& ram, gdbproto::Session& stub) {
       std::array<std::byte, kSampleBytes> theirs;
       SWAT_CHECK(ram.read(at, ours));
       SWAT_CHECK(stub.read_physical(at, theirs));
-      if (ours != theirs) return fail(Errc::kBadImage, "differs from what the stub reads", at.value);
+      if (ours != theirs)
+        return fail(Errc::kBadImage, "differs from what the stub reads", at.value);
     }
   }
   return {};
 }
 
-Result<std::unique_ptr<RamBackend>> try_kind(const RamBackendKind& kind, const RamSources& sources) {
+Result<std::unique_ptr<RamBackend>> try_kind(const RamBackendKind& kind,
+                                             const RamSources& sources) {
   auto ram = SWAT_TRY(kind.open(sources));
   SWAT_CHECK(verify(*ram, *sources.stub));
   return ram;

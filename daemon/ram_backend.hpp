@@ -19,7 +19,7 @@ namespace swat::daemon {
 // What a back end may build on.
 struct RamSources {
   std::vector<RamBlock> blocks;
-  std::optional<pid_t> qemu;        // a process of this host
+  std::optional<pid_t> qemu;          // a process of this host
   gdbproto::Session* stub = nullptr;  // outlives the back end; not null
 };
 
@@ -55,8 +55,8 @@ struct ChosenRam {
   std::string why;  // what was passed over, and the reason
 };
 
-// The best that opens and, while the guest is stopped, agrees with the stub byte for byte on samples
-// of every block. `only` names one kind; "" lets it choose.
+// The best that opens and, while the guest is stopped, agrees with the stub byte for byte on
+// samples of every block. `only` names one kind; "" lets it choose.
 [[nodiscard]] Result<ChosenRam> choose_ram(const RamSources& sources, std::string_view only);
 
 }  // namespace swat::daemon

@@ -1,5 +1,5 @@
-// Guest RAM mapped: QEMU was started with memory-backend-file or memory-backend-memfd, share=on, and
-// we map the same file. Reads cost a memcpy.
+// Guest RAM mapped: QEMU was started with memory-backend-file or memory-backend-memfd, share=on,
+// and we map the same file. Reads cost a memcpy.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -85,7 +85,8 @@ Result<Mapping> map_block(const RamBlock& block, pid_t qemu) {
   }
   const auto offset = area->offset + (block.host_address - area->start);
   const int fd = SWAT_TRY(open_file_of(qemu, *area, offset + block.range.size()));
-  void* at = mmap(nullptr, block.range.size(), PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
+  void* at =
+      mmap(nullptr, block.range.size(), PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset));
   close(fd);
   if (at == MAP_FAILED) return fail(Errc::kUnsupported, "the RAM file cannot be mapped");
   return Mapping(at, block.range.size());

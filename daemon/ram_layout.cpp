@@ -32,7 +32,8 @@ std::string_view take_line(std::string_view& text) {
 
 // RAM that belongs to a device, by the names that QEMU's devices give it.
 bool is_device_memory(std::string_view region) {
-  constexpr std::array<std::string_view, 6> kParts = {"vram", "rom", "bios", "flash", "acpi", "tpm"};
+  constexpr std::array<std::string_view, 6> kParts = {"vram",  "rom",  "bios",
+                                                      "flash", "acpi", "tpm"};
   return std::any_of(kParts.begin(), kParts.end(),
                      [&](std::string_view part) { return region.find(part) != region.npos; });
 }

@@ -14,8 +14,8 @@ namespace swat::daemon {
 
 struct RamBlock {
   PaRange range;
-  std::string region;               // "pc.ram"
-  std::uint64_t host_address = 0;   // in QEMU's address space; 0: not asked
+  std::string region;              // "pc.ram"
+  std::uint64_t host_address = 0;  // in QEMU's address space; 0: not asked
 };
 
 using Monitor = std::function<Result<std::string>(std::string_view)>;

@@ -45,8 +45,8 @@ class ProcessRam final : public RamBackend {
       remote[i] = {reinterpret_cast<void*>(host), piece.into.size()};
       total += piece.into.size();
     }
-    const ssize_t n = process_vm_readv(qemu_, local.data(), pieces.size(), remote.data(),
-                                       pieces.size(), 0);
+    const ssize_t n =
+        process_vm_readv(qemu_, local.data(), pieces.size(), remote.data(), pieces.size(), 0);
     if (n == static_cast<ssize_t>(total)) return {};
     if (n < 0 && errno == ESRCH) return fail(Errc::kDisconnected, "QEMU is gone");
     if (n < 0) return fail(Errc::kUnsupported, std::string("process_vm_readv: ") + strerror(errno));

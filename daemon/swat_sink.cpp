@@ -32,8 +32,8 @@ class SwatSink final : public Sink {
 
   void put(const Event& event, const SyscallEvent& call) {
     add("{:x}: {} {:x}", event.address_space.value, call.mnemonic, call.number);
-    if (names_) add(" {} {}/{}", call.name.empty() ? "?" : call.name, printable(event.process),
-                    event.pid);
+    if (names_)
+      add(" {} {}/{}", call.name.empty() ? "?" : call.name, printable(event.process), event.pid);
   }
 
   void put(const Event& event, const CallEvent& call) {

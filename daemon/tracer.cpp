@@ -12,7 +12,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSlice{100};         // how late a deadline may be noticed in an idle guest
+constexpr milliseconds kSlice{100};  // how late a deadline may be noticed in an idle guest
 constexpr milliseconds kReapEvery{1000};
 constexpr milliseconds kOwnStopWait{300};
 constexpr std::uint8_t kSignalInterrupt = 2;
@@ -291,7 +291,7 @@ void Tracer::log_syscall(unsigned vcpu, const EntryTrap& entry, const os::Thread
 // Allocators map and unmap anonymous memory all day; no module comes or goes with it.
 bool Tracer::may_move_modules(os::linux_os::Effect effect, const os::linux_os::SyscallAbi& abi,
                               const SyscallEvent& call, const os::Thread& thread) {
-  constexpr std::uint64_t kAnonymous = 0x20;  // MAP_ANONYMOUS
+  constexpr std::uint64_t kAnonymous = 0x20;                       // MAP_ANONYMOUS
   const bool in_registers = abi.word == 8 || call.name != "mmap";  // i386's first mmap: a struct
   if (effect == os::linux_os::Effect::kMaps && in_registers && call.name.starts_with("mmap")) {
     return (call.arguments[3].value_or(0) & kAnonymous) == 0;
@@ -371,8 +371,12 @@ Result<> Tracer::reap() {
 }
 
 EventLog::Scene Tracer::scene_of(unsigned vcpu, const os::Thread& thread) const {
-  return {vcpu, thread.process.page_table.value_or(Pa{}), thread.process.pid, thread.tid,
-          thread.process.name, guest_time_};
+  return {vcpu,
+          thread.process.page_table.value_or(Pa{}),
+          thread.process.pid,
+          thread.tid,
+          thread.process.name,
+          guest_time_};
 }
 
 // A register that every x86 stub has; what a broken one does not give is 0.

@@ -55,8 +55,8 @@ class Tracer {
                                         const os::Thread& thread);
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const os::Thread& thread);
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
-  // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to nobody,
-  // and clears it in QEMU (tracer_smp.cpp).
+  // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
+  // nobody, and clears it in QEMU (tracer_smp.cpp).
   [[nodiscard]] Result<> settle_others(unsigned stopped);
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const os::Thread& thread);
@@ -74,10 +74,9 @@ class Tracer {
   [[nodiscard]] Result<> reap();
   void log_syscall(unsigned vcpu, const EntryTrap& entry, const os::Thread& thread);
   [[nodiscard]] bool may_move_modules(os::linux_os::Effect effect,
-                                      const os::linux_os::SyscallAbi& abi,
-                                      const SyscallEvent& call, const os::Thread& thread);
-  [[nodiscard]] std::optional<std::uint64_t> argument(unsigned vcpu,
-                                                      const os::linux_os::ArgAt& at,
+                                      const os::linux_os::SyscallAbi& abi, const SyscallEvent& call,
+                                      const os::Thread& thread);
+  [[nodiscard]] std::optional<std::uint64_t> argument(unsigned vcpu, const os::linux_os::ArgAt& at,
                                                       const os::Thread& thread, std::uint64_t mask);
   void log_import(unsigned vcpu, std::optional<Call> call, const os::Thread& thread);
   void log_call(unsigned vcpu, const FunctionTrap& what, Va pc, const os::Thread& thread);

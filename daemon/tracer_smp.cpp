@@ -1,14 +1,15 @@
 // Several vCPUs: exact although QEMU is not.
 //
 // When two vCPUs hit watchpoints at once, QEMU stops once and names one of them. The other has made
-// its access too, stands just behind it, and is never reported; worse, QEMU still holds its hit, and
-// the vCPU's next access to a watched page, whatever its address, stops it late (facts/qemu.md 0.2).
+// its access too, stands just behind it, and is never reported; worse, QEMU still holds its hit,
+// and the vCPU's next access to a watched page, whatever its address, stops it late (facts/qemu.md
+// 0.2).
 //
 // So at each stop every other vCPU is looked at. One that stands where an entry's stop would be has
 // hit it: a reported vCPU is always moved one instruction on before the guest runs, so nobody else
-// can stand there. A step of that vCPU alone makes QEMU report and forget the hit. For a call the PC
-// is not proof enough, as a vCPU may be paused at a function's first instruction by chance; there the
-// step's own report tells.
+// can stand there. A step of that vCPU alone makes QEMU report and forget the hit. For a call the
+// PC is not proof enough, as a vCPU may be paused at a function's first instruction by chance;
+// there the step's own report tells.
 #include <array>
 
 #include "daemon/tracer.hpp"

@@ -20,9 +20,9 @@ namespace swat::daemon {
 // The kernel has been entered by `abi`.
 struct EntryTrap {
   const os::linux_os::SyscallAbi* abi;
-  Va stop_pc;                     // where a vCPU stands when it is this entry that stopped it
-  std::optional<Va> late_pc;      // or here, when the stub names it for a hit before (EntryStore)
-  std::optional<unsigned> vcpu;   // a per-CPU point belongs to one vCPU; nullopt: to all
+  Va stop_pc;                    // where a vCPU stands when it is this entry that stopped it
+  std::optional<Va> late_pc;     // or here, when the stub names it for a hit before (EntryStore)
+  std::optional<unsigned> vcpu;  // a per-CPU point belongs to one vCPU; nullopt: to all
 };
 
 // A word of these import slots has been read.

@@ -83,8 +83,8 @@ std::vector<const Trap*> TrapSet::at_watch(Va start) const {
 }
 
 const Trap* TrapSet::at_breakpoint(Va pc) const {
-  for (const auto kind : {gdbproto::PointKind::kSoftwareBreakpoint,
-                          gdbproto::PointKind::kHardwareBreakpoint}) {
+  for (const auto kind :
+       {gdbproto::PointKind::kSoftwareBreakpoint, gdbproto::PointKind::kHardwareBreakpoint}) {
     const auto it = held_.lower_bound({pc.value, static_cast<char>(kind), 0});
     if (it == held_.end() || it->second.point.at != pc || it->second.point.kind != kind) continue;
     return &it->second.traps.front();

@@ -1,7 +1,8 @@
 // The traps that the stub holds right now.
 //
-// QEMU accepts the same point twice and then wants it removed twice, and a watchpoint may only go at
-// a stop that is its own kind's (facts/qemu.md 0.2): so points are counted here, and removals wait.
+// QEMU accepts the same point twice and then wants it removed twice, and a watchpoint may only go
+// at a stop that is its own kind's (facts/qemu.md 0.2): so points are counted here, and removals
+// wait.
 #pragma once
 
 #include <map>

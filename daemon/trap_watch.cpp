@@ -15,8 +15,7 @@ class WatchKind final : public TrapKind {
                                   const os::SyscallEntry& entry) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
-    const auto store =
-        SWAT_TRY(os::x86::find_entry_store(model.kernel_memory(), entry.address));
+    const auto store = SWAT_TRY(os::x86::find_entry_store(model.kernel_memory(), entry.address));
     std::vector<Trap> traps;
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
       const Va word = SWAT_TRY(model.per_cpu_base(vcpu)) + store.gs_offset;

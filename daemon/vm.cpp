@@ -94,6 +94,22 @@ Result<std::vector<os::X86SystemTables>> tables_from_monitor(Vm& vm) {
   return tables;
 }
 
+// QEMU <= 8.0 tells by the stop reply it sends on connecting to a running guest; later ones only
+// tell of states that a running guest cannot have come from.
+Result<bool> was_running_before(gdbproto::Session& session, bool saw_stop) {
+  if (std::atof(SWAT_TRY(session.monitor("info version")).c_str()) < 8.1) return saw_stop;
+  return SWAT_TRY(session.monitor("info status")).find("paused (") == std::string::npos;
+}
+
+// Connecting to what was thought to be a monitor has stopped the guest, if it is its gdbstub: false
+// when it is none. `saw_stop`: it had spoken unasked.
+bool let_go_of_stub(gdbproto::Link& link, bool saw_stop) {
+  gdbproto::Session session(link);
+  if (!session.handshake()) return false;
+  const auto running = was_running_before(session, saw_stop);
+  return session.detach(running && !*running).has_value();
+}
+
 std::string first_word(std::string_view text) {
   return std::string(text.substr(0, text.find_first_of(" \t\r\n(")));
 }
@@ -128,7 +144,13 @@ Result<> Vm::connect_qmp() {
   if (qmp_ != nullptr) return {};
   qmp_link_ = SWAT_TRY(gdbproto::connect(loop_, *qmp_endpoint_, kConnectTimeout));
   auto qmp = std::make_unique<gdbproto::Qmp>(*qmp_link_);
-  SWAT_CHECK(qmp->handshake());
+  if (auto shaken = qmp->handshake(); !shaken) {
+    const bool greeted = shaken.error().code == Errc::kProtocol;
+    if (let_go_of_stub(*qmp_link_, greeted)) {
+      return fail(Errc::kProtocol, qmp_endpoint_->to_string() + " is a gdbstub, not a QMP monitor");
+    }
+    return shaken;
+  }
   qmp_ = std::move(qmp);
   return {};
 }
@@ -160,24 +182,21 @@ Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
   return shaken;
 }
 
+// From here on a signal ends no exchange half-way: whoever loops asks stop_requested().
 Result<> Vm::shake_hands(const gdbproto::Endpoint& endpoint) {
+  loop_.acknowledge_stop();
   stub_link_ = SWAT_TRY(gdbproto::connect(loop_, endpoint, kConnectTimeout));
   session_ = std::make_unique<gdbproto::Session>(*stub_link_);
   return session_->handshake();
 }
 
-// QMP knows. Without it, QEMU <= 8.0 tells by the stop reply it sends on connecting to a running
-// guest; later ones only tell of states that a running guest cannot have come from.
+// QMP knows; without it there are only signs.
 Result<> Vm::learn_run_state() {
-  const std::string version = SWAT_TRY(monitor("info version"));
-  qemu_version_ = first_word(version);
+  qemu_version_ = first_word(SWAT_TRY(monitor("info version")));
   if (run_state_before_) {
     was_running_ = *run_state_before_ == "running";
-  } else if (std::atof(qemu_version_.c_str()) < 8.1) {
-    was_running_ = session_->saw_connect_stop();
   } else {
-    const std::string status = SWAT_TRY(monitor("info status"));
-    was_running_ = status.find("paused (") == std::string::npos;
+    was_running_ = SWAT_TRY(was_running_before(*session_, session_->saw_connect_stop()));
   }
   duty_.leave_paused = !was_running_;
   return guardian_.arm(duty_);

@@ -18,7 +18,7 @@ namespace swat::daemon {
 struct AttachOptions {
   std::optional<gdbproto::Endpoint> gdb;  // absent: the stub is found, or started, through QMP
   std::optional<gdbproto::Endpoint> qmp;
-  std::string ram;                        // a RamBackendKind's name; "" lets it choose
+  std::string ram;  // a RamBackendKind's name; "" lets it choose
 };
 
 class Vm {

@@ -70,7 +70,10 @@ std::string version_of(const json& qmp) {
 }  // namespace
 
 Result<> Qmp::handshake() {
-  const json greeting = SWAT_TRY(next_message(kReplyTimeout));
+  auto first = next_message(kReplyTimeout);
+  // A peer that says something else first, and no line of it: a gdbstub, say.
+  if (!first && first.error().code == Errc::kTimeout && !buffer_.empty()) return bad("no greeting");
+  const json greeting = SWAT_TRY(std::move(first));
   const json* qmp = member(greeting, "QMP");
   if (qmp == nullptr) return bad("no greeting");
   version_ = version_of(*qmp);

@@ -24,12 +24,12 @@ struct Candidate {
     return module.file_id == mapping.file_id && module.path == mapping.path;
   }
 
-  // A second mapping of offset 0 may be the data segment of a file smaller than a page, or what
-  // RELRO made of its start. Otherwise it begins another copy of the image.
+  // A second mapping of offset 0 may be the data segment of a file smaller than a page, or, behind
+  // code at offset 0, what RELRO made of its start. Otherwise it begins another copy of the image.
   [[nodiscard]] bool takes(const Mapping& mapping) const {
     if (!is_same_file(mapping)) return false;
     if (mapping.file_offset != 0 || mapping.writable) return true;
-    return !mapping.executable && !writable && !beyond_start;
+    return executable && !mapping.executable && !writable && !beyond_start;
   }
 
   void add(const Mapping& mapping) {

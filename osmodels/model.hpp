@@ -13,20 +13,20 @@
 namespace swat::os {
 
 struct Process {
-  Va object;              // task_struct of the leader, EPROCESS
+  Va object;  // task_struct of the leader, EPROCESS
   std::uint32_t pid = 0;
   std::uint32_t parent_pid = 0;
-  std::string name;       // comm, ImageFileName: what the kernel keeps, possibly cut short
+  std::string name;              // comm, ImageFileName: what the kernel keeps, possibly cut short
   std::optional<Pa> page_table;  // root of the user address space; none for kernel threads
-  Va memory_object;       // mm_struct; changes when the process image does. Null for kernel threads
+  Va memory_object;  // mm_struct; changes when the process image does. Null for kernel threads
   bool is_32_bit = false;
 };
 
 // Who runs on a vCPU right now.
 struct Thread {
-  Va object;              // task_struct, ETHREAD
+  Va object;  // task_struct, ETHREAD
   std::uint32_t tid = 0;
-  Process process;        // name is the thread's where the system keeps one for each
+  Process process;  // name is the thread's where the system keeps one for each
 };
 
 // One range of a process's address space.
@@ -38,13 +38,13 @@ struct Mapping {
   bool writable = false;
   bool executable = false;
   bool shared = false;
-  std::uint64_t file_id = 0;      // identity of the file while the guest lives (its inode); 0: none
+  std::uint64_t file_id = 0;  // identity of the file while the guest lives (its inode); 0: none
 };
 
 // An image mapped in a process: the mappings of one file around one load address.
 struct Module {
-  VaRange range;     // first to last mapping
-  Va base;           // where file offset 0 is mapped
+  VaRange range;  // first to last mapping
+  Va base;        // where file offset 0 is mapped
   std::string path;
   std::uint64_t file_id = 0;
   [[nodiscard]] std::string_view name() const {  // the path's last component
@@ -59,16 +59,16 @@ struct Module {
 // One of the ways into the kernel that this guest has set up.
 struct SyscallEntry {
   enum class Kind { kSyscall, kCompatSyscall, kSysenter, kInt80, kInt2e, kSvc } kind;
-  Va address;              // first instruction
-  std::string found_by;    // "device state", "kernel symbol entry_SYSCALL_64", ...
+  Va address;            // first instruction
+  std::string found_by;  // "device state", "kernel symbol entry_SYSCALL_64", ...
 };
 
 class OsModel {
  public:
   virtual ~OsModel() = default;
 
-  [[nodiscard]] virtual std::string_view name() const = 0;     // "linux"
-  [[nodiscard]] virtual std::string version() const = 0;       // "6.1.0-56-amd64"
+  [[nodiscard]] virtual std::string_view name() const = 0;  // "linux"
+  [[nodiscard]] virtual std::string version() const = 0;    // "6.1.0-56-amd64"
   // How the model knows what it knows, a line each, for `doctor`.
   [[nodiscard]] virtual std::vector<std::string> provenance() const = 0;
 

@@ -45,8 +45,8 @@ class AddressSpace final : public VirtualMemory {
   void forget() { cache_.clear(); }
 
   // Every present leaf within `range`, ascending; stops when `visit` returns false.
-  [[nodiscard]] Result<> for_each_leaf(
-      VaRange range, const std::function<bool(Va, const Translation&)>& visit);
+  [[nodiscard]] Result<> for_each_leaf(VaRange range,
+                                       const std::function<bool(Va, const Translation&)>& visit);
 
  private:
   PhysicalMemory& ram_;

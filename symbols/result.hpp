@@ -42,19 +42,19 @@ inline tl::unexpected<Error> fail(Errc code, std::string what,
 // Evaluates to the value, or returns the error from the enclosing function.
 // Not in coroutines: g++ 12 crashes on co_await inside a statement expression.
 #define SWAT_TRY(expr) SWAT_TRY_AS(SWAT_UNIQUE(swat_result_, __COUNTER__), expr)
-#define SWAT_TRY_AS(name, expr)                                                        \
-  ({                                                                                   \
-    auto&& name = (expr);                                                              \
-    if (!name) return ::tl::unexpected<::swat::Error>(std::move(name).error());        \
-    *std::move(name);                                                                  \
+#define SWAT_TRY_AS(name, expr)                                                 \
+  ({                                                                            \
+    auto&& name = (expr);                                                       \
+    if (!name) return ::tl::unexpected<::swat::Error>(std::move(name).error()); \
+    *std::move(name);                                                           \
   })
 
 // The same for a Result<void>, whose value is nothing.
 #define SWAT_CHECK(expr) SWAT_CHECK_AS(SWAT_UNIQUE(swat_result_, __COUNTER__), expr)
-#define SWAT_CHECK_AS(name, expr)                                                      \
-  do {                                                                                 \
-    auto&& name = (expr);                                                              \
-    if (!name) return ::tl::unexpected<::swat::Error>(std::move(name).error());        \
+#define SWAT_CHECK_AS(name, expr)                                               \
+  do {                                                                          \
+    auto&& name = (expr);                                                       \
+    if (!name) return ::tl::unexpected<::swat::Error>(std::move(name).error()); \
   } while (false)
 // NOLINTEND(bugprone-macro-parentheses)
 

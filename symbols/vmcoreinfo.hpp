@@ -20,7 +20,7 @@ class Vmcoreinfo {
   [[nodiscard]] static Result<Vmcoreinfo> find(const KernelImage& image);
 
   [[nodiscard]] const std::string& os_release() const { return os_release_; }
-  [[nodiscard]] std::optional<Va> symbol(std::string_view name) const;            // SYMBOL(name)=
+  [[nodiscard]] std::optional<Va> symbol(std::string_view name) const;             // SYMBOL(name)=
   [[nodiscard]] std::optional<std::uint64_t> number(std::string_view name) const;  // NUMBER(name)=
   // Any other `key=value` line, as text: "KERNELOFFSET", "BUILD-ID", ...
   [[nodiscard]] std::optional<std::string_view> text(std::string_view key) const;

@@ -173,7 +173,8 @@ void find_clock(GuestView& guest, AddressSpace& kernel, const symbols::Btf& btf,
   auto clock = GuestClock::find(found.symbols, btf, guest.ram(), [&](Va at) -> Result<Pa> {
     return SWAT_TRY(kernel.translate(at)).at;
   });
-  found.provenance.push_back("wall clock: " + (clock ? "the kernel's timekeeper" : clock.error().what));
+  found.provenance.push_back("wall clock: " +
+                             (clock ? "the kernel's timekeeper" : clock.error().what));
   if (clock) found.clock = *clock;
 }
 

@@ -16,10 +16,10 @@
 namespace swat::os::x86 {
 
 struct EntryStore {
-  std::uint64_t gs_offset;   // of the word, from the kernel's gs base; wraps modulo 2^64
+  std::uint64_t gs_offset;  // of the word, from the kernel's gs base; wraps modulo 2^64
   std::uint32_t size_bytes;
-  Va instruction;            // the store
-  Va stop_pc;                // where a vCPU stands just after it
+  Va instruction;  // the store
+  Va stop_pc;      // where a vCPU stands just after it
   // Where it stands when the stop comes late, at the end of QEMU's translation block: behind the
   // next branch or write of CR3. That happens on SMP, when an earlier hit of this vCPU was lost on
   // another one's (facts/qemu.md 0.2). The registers are still the caller's.

@@ -43,7 +43,8 @@ std::string_view stack_register(unsigned bits) { return bits == 64 ? "rsp" : "es
 // `sub $imm,%rsp` sets flags too; no compiler lets a function's entry code test them, but a syscall
 // entry might, so it is taken only where nothing was asked of the flags: functions.
 std::optional<Skip> stack_adjustment(const Instruction& insn, unsigned bits, Skip skip) {
-  if (operand_register(insn, 0, bits) != stack_register(bits) || insn.x86().op_count != 2) return {};
+  if (operand_register(insn, 0, bits) != stack_register(bits) || insn.x86().op_count != 2)
+    return {};
   const cs_x86_op& by = insn.x86().operands[1];
   if (by.type != X86_OP_IMM) return {};
   skip.effect = Skip::Effect::kAddToStack;
@@ -98,9 +99,15 @@ struct Row {
 
 // A new instruction is a new row.
 constexpr Row kRows[] = {
-    {X86_INS_ENDBR64, nothing},    {X86_INS_ENDBR32, nothing}, {X86_INS_NOP, nothing},
-    {X86_INS_CLD, clear_direction}, {X86_INS_CLAC, clear_alignment}, {X86_INS_SWAPGS, swap_gs},
-    {X86_INS_PUSH, push},          {X86_INS_MOV, copy},        {X86_INS_SUB, stack_adjustment},
+    {X86_INS_ENDBR64, nothing},
+    {X86_INS_ENDBR32, nothing},
+    {X86_INS_NOP, nothing},
+    {X86_INS_CLD, clear_direction},
+    {X86_INS_CLAC, clear_alignment},
+    {X86_INS_SWAPGS, swap_gs},
+    {X86_INS_PUSH, push},
+    {X86_INS_MOV, copy},
+    {X86_INS_SUB, stack_adjustment},
     {X86_INS_JMP, jump},
 };
 

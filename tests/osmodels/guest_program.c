@@ -19,10 +19,7 @@ static long call6(long n, long a, long b, long c, long d, long e, long f) {
   long result;
   (void)e;
   (void)f;
-  __asm__ volatile("int $0x80"
-                   : "=a"(result)
-                   : "a"(n), "b"(a), "c"(b), "d"(c), "S"(d)
-                   : "memory");
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(n), "b"(a), "c"(b), "d"(c), "S"(d) : "memory");
   return result;
 }
 enum { kPause = 29, kGetppid = 64, kMmap = 0, kClone = 0, kPrctl = 172, kOpen = 5, kBrk = 45 };
@@ -42,7 +39,8 @@ static char stack[16384] __attribute__((aligned(16)));
 
 /* The new thread finds its own stack empty: it must not return. */
 static void start_thread(void) {
-  const long flags = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000; /* VM FS FILES SIGHAND THREAD SYSVSEM */
+  const long flags =
+      0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000; /* VM FS FILES SIGHAND THREAD SYSVSEM */
   long result;
   register long r10 __asm__("r10") = 0;
   register long r8 __asm__("r8") = 0;
@@ -61,11 +59,11 @@ static void start_thread(void) {
 
 static void map_all_kinds(const char* self) {
   const long file = call6(kOpen, (long)self, 0, 0, 0, 0, 0);
-  call6(kMmap, 0, 4096, 1, 2, file, 4096);    /* a file's second page, private, read only */
-  call6(kMmap, 0, 4096, 1, 1, file, 0);       /* shared */
-  call6(kMmap, 0, 8192, 0, 0x22, -1, 0);      /* PROT_NONE */
-  call6(kMmap, 0, 8192, 3, 0x21, -1, 0);      /* /dev/zero (deleted) */
-  call6(kMmap, 0, 8192, 7, 0x22, -1, 0);      /* rwx */
+  call6(kMmap, 0, 4096, 1, 2, file, 4096); /* a file's second page, private, read only */
+  call6(kMmap, 0, 4096, 1, 1, file, 0);    /* shared */
+  call6(kMmap, 0, 8192, 0, 0x22, -1, 0);   /* PROT_NONE */
+  call6(kMmap, 0, 8192, 3, 0x21, -1, 0);   /* /dev/zero (deleted) */
+  call6(kMmap, 0, 8192, 7, 0x22, -1, 0);   /* rwx */
   const long end = call6(kBrk, 0, 0, 0, 0, 0, 0);
   call6(kBrk, end + 20000, 0, 0, 0, 0, 0);
   for (int i = 0; i < 60; ++i) call6(kMmap, 0, 4096, i % 2 ? 1 : 3, 0x22, -1, 0); /* many nodes */
@@ -95,5 +93,7 @@ void run(long* sp) {
 #if defined(__x86_64__)
 __asm__(".globl _start\n_start: mov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");
 #else
-__asm__(".globl _start\n_start: mov %esp, %eax\n\tand $-16, %esp\n\tsub $12, %esp\n\tpush %eax\n\tcall run\n");
+__asm__(
+    ".globl _start\n_start: mov %esp, %eax\n\tand $-16, %esp\n\tsub $12, %esp\n\tpush %eax\n\tcall "
+    "run\n");
 #endif

@@ -1,8 +1,8 @@
 // One of each kind of dynamic symbol and import, for every architecture (elf_cross_test.cpp).
 extern int provided(int);
 extern int provided_object;
-extern int untyped_function(int);                          // defined nowhere at link time
-extern int untyped_object;                                 // the same
+extern int untyped_function(int);                           // defined nowhere at link time
+extern int untyped_object;                                  // the same
 __attribute__((weak)) extern void untyped_weak_hook(void);  // as __gmon_start__
 
 static int chosen_variant(int x) { return x; }

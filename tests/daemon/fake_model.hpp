@@ -56,10 +56,12 @@ class SharedView final : public VirtualMemory {
 
 class FakeModel final : public os::OsModel {
  public:
+  std::vector<os::Process> alive;  // what processes() tells
+
   std::string_view name() const override { return "fake"; }
   std::string version() const override { return "1"; }
   std::vector<std::string> provenance() const override { return {}; }
-  Result<std::vector<os::Process>> processes() override { return std::vector<os::Process>{}; }
+  Result<std::vector<os::Process>> processes() override { return alive; }
   Result<std::vector<os::Mapping>> mappings(const os::Process& process) override {
     if (maps_fail) return fail(Errc::kFault, "maps in the middle of an exec");
     return maps[process.memory_object.value];

@@ -119,6 +119,7 @@ TEST(ModuleTraps, SharesAPointThatTwoProcessesHaveAtOneAddress) {
 TEST(ModuleTraps, KeepsTheTrapsUntilTheLastProcessOfASpaceIsGone) {
   Traced t({{kAppSlots, "OK"}, {"z3,555500002800,18", "OK"}});
   t.refresh(kThread);
+  t.model.alive = {kThread.process, thread_of(20, kSpace).process};
   t.refresh(thread_of(20, kSpace));  // vfork
   t.module_traps.forget(Va{kSpace}, 20);
   ASSERT_TRUE(t.traps.flush_removals());

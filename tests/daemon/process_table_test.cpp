@@ -164,6 +164,7 @@ TEST(ProcessTable, MeetsAnotherProcessInTheSameAddressSpace) {
   Table t;
   t.refresh();
   const os::Thread child = thread_of(20, kSpace);
+  t.model.alive = {kThread.process, child.process};
   EXPECT_TRUE(t.processes.is_stale(child));
   const auto change = t.refresh(child);
   EXPECT_TRUE(change.is_new);
@@ -174,11 +175,25 @@ TEST(ProcessTable, MeetsAnotherProcessInTheSameAddressSpace) {
 TEST(ProcessTable, KeepsAnAddressSpaceForItsLastProcess) {
   Table t;
   t.refresh();
+  t.model.alive = {kThread.process, thread_of(20, kSpace).process};
   t.refresh(thread_of(20, kSpace));
   EXPECT_FALSE(t.processes.forget(Va{kSpace}, 20));
   ASSERT_NE(t.processes.find(kThread.process), nullptr);
   EXPECT_TRUE(t.processes.forget(Va{kSpace}, 10));
   EXPECT_EQ(t.processes.find(kThread.process), nullptr);
+}
+
+// The kernel gives the memory of a dead process's mm_struct to another one.
+TEST(ProcessTable, TakesNothingOverFromADeadProcessWhoseAddressSpaceLayThere) {
+  Table t;
+  t.refresh();
+  const os::Thread heir = thread_of(20, kSpace);
+  t.model.alive = {heir.process};
+  const auto change = t.refresh(heir);
+  EXPECT_TRUE(change.is_new);
+  EXPECT_TRUE(change.unloaded.empty());
+  EXPECT_FALSE(change.loaded.empty());
+  EXPECT_TRUE(t.processes.forget(Va{kSpace}, 20));
 }
 
 TEST(ProcessTable, ForgetsNobodyElseThanTheOneNamed) {

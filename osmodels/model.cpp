@@ -25,10 +25,12 @@ struct Candidate {
   }
 
   // A second mapping of offset 0 may be the data segment of a file smaller than a page, or, behind
-  // code at offset 0, what RELRO made of its start. Otherwise it begins another copy of the image.
-  [[nodiscard]] bool takes(const Mapping& mapping) const {
+  // code at offset 0, what RELRO made of its start. Otherwise it begins another copy of the image,
+  // and for certain when more of the file follows it. `next` may be null.
+  [[nodiscard]] bool takes(const Mapping& mapping, const Mapping* next) const {
     if (!is_same_file(mapping)) return false;
     if (mapping.file_offset != 0 || mapping.writable) return true;
+    if (next != nullptr && is_same_file(*next) && next->file_offset != 0) return false;
     return executable && !mapping.executable && !writable && !beyond_start;
   }
 
@@ -54,9 +56,11 @@ std::vector<Module> modules_of(const std::vector<Mapping>& mappings) {
     if (open && open->executable) modules.push_back(std::move(open->module));
     open.reset();
   };
-  for (const Mapping& mapping : mappings) {
+  for (std::size_t i = 0; i < mappings.size(); ++i) {
+    const Mapping& mapping = mappings[i];
+    const Mapping* next = i + 1 < mappings.size() ? &mappings[i + 1] : nullptr;
     if (!is_of_file(mapping)) continue;  // .bss between or behind the parts of an image
-    if (!open || !open->takes(mapping)) {
+    if (!open || !open->takes(mapping, next)) {
       close();
       if (mapping.file_offset != 0) continue;  // of an image whose start is not mapped
       open.emplace();

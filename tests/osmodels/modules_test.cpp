@@ -58,6 +58,15 @@ TEST(ModulesOf, TakesTheDataOfASmallFileForPartOfIt) {
   EXPECT_EQ(modules[0].range.end, Va{0x601000});
 }
 
+// A program maps the start of a library executable by itself, right below ld.so's copy.
+TEST(ModulesOf, TellsALibraryFromAnotherMappingOfItsStartBelowIt) {
+  const auto modules = modules_of({of_file(0x7f0000000000, 0x1000, 0, "r-x", "/lib/x", 4),
+                                   of_file(0x7f0000001000, 0x1000, 0, "r--", "/lib/x", 4),
+                                   of_file(0x7f0000002000, 0x1000, 0x1000, "r-x", "/lib/x", 4)});
+  ASSERT_EQ(modules.size(), 2u);
+  EXPECT_EQ(modules[1].base, Va{0x7f0000001000});
+}
+
 TEST(ModulesOf, LeavesOutFilesThatAreOnlyData) {
   EXPECT_TRUE(modules_of({of_file(0x7f0000000000, 0x3000, 0, "r--", "/usr/share/x", 4)}).empty());
 }

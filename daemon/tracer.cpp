@@ -40,7 +40,7 @@ Result<> Tracer::run() {
   next_reap_ = now + kReapEvery;
   end_ = options_.duration ? now + *options_.duration : Clock::time_point::max();
   SWAT_CHECK(vm_.session().resume());
-  const auto traced = loop_until_done();
+  auto traced = loop_until_done();
   loop_.acknowledge_stop();
   if (!traced && traced.error().code == Errc::kDisconnected) return traced;
   SWAT_CHECK(stop_guest());

@@ -142,9 +142,9 @@ Result<> Tracer::on_foreign_stop() {
 }
 
 Result<os::Thread> Tracer::meet(unsigned vcpu) {
-  const auto now = model_.wall_clock_ns();
-  guest_time_ = now ? std::optional(*now) : std::nullopt;
   auto thread = model_.current(vcpu);
+  const auto time = model_.wall_clock_ns();
+  guest_time_ = time ? std::optional(*time) : std::nullopt;
   if (!thread) {
     if (thread.error().code == Errc::kDisconnected) return thread;
     // The event is real all the same; whose it is, nobody can tell.

@@ -30,6 +30,7 @@ Result<> VcpuWrites::store(Va at, std::uint64_t value, unsigned size_bytes) {
 
 Result<> VcpuWrites::resume_at(Va next) {
   std::vector<gdbproto::RegisterWrite> writes;
+  writes.reserve(writes_.size());
   for (const auto& [name, write] : writes_) {
     writes.push_back({write.info->number, std::span(write.value).first(write.info->size_bytes)});
   }

@@ -85,8 +85,8 @@ class OsModel {
   [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
   // Base of the per-CPU area that gs reaches in the kernel on `vcpu` (x86_64).
   [[nodiscard]] virtual Result<Va> per_cpu_base(unsigned vcpu) = 0;
-  // The guest's own wall clock, nanoseconds since 1970, as of its last tick. kUnsupported: this
-  // model, or this guest, does not tell.
+  // The guest's own wall clock, nanoseconds since 1970, as of its last tick before the last call of
+  // current(), which reads it along. kUnsupported: this model, or this guest, does not tell.
   [[nodiscard]] virtual Result<std::uint64_t> wall_clock_ns() {
     return fail(Errc::kUnsupported, "the guest's clock is not known");
   }

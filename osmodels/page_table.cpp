@@ -264,7 +264,7 @@ Result<> AddressSpace::read(Va at, std::span<std::byte> into) {
     }
     done += n;
   }
-  const Result<> got =
+  Result<> got =
       pieces.size() == 1 ? ram_.read(pieces[0].at, pieces[0].into) : ram_.read_batch(pieces);
   if (got || got.error().code != Errc::kFault) return got;
   for (std::size_t i = 0; i < pieces.size(); ++i) {  // which of them was it?

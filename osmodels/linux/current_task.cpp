@@ -34,6 +34,7 @@ std::vector<std::uint64_t> common_gs_loads(const symbols::KernelImage& image) {
     if (const auto slot = gs_load_at(image, i)) ++counts[*slot];
   }
   std::vector<std::pair<std::size_t, std::uint64_t>> ranked;
+  ranked.reserve(counts.size());
   for (const auto& [slot, count] : counts) ranked.emplace_back(count, slot);
   std::ranges::sort(ranked, std::greater{});
   std::vector<std::uint64_t> slots;
@@ -107,9 +108,9 @@ Result<Va> CurrentTask::per_cpu_base(unsigned vcpu) {
   return fail(Errc::kNotFound, "no gs base of this vCPU is the kernel's");
 }
 
-Result<Thread> CurrentTask::read(unsigned vcpu) {
+Result<Thread> CurrentTask::read(unsigned vcpu, std::span<const PhysicalMemory::Piece> along) {
   if (vcpu >= cpus_.size() || !cpus_[vcpu].base) SWAT_CHECK(per_cpu_base(vcpu));
-  return tasks_.read(Va{SWAT_TRY(read_as<std::uint64_t>(guest_.ram(), cpus_[vcpu].slot))});
+  return tasks_.read_pointed_to(cpus_[vcpu].slot, cpus_[vcpu].last, along);
 }
 
 }  // namespace swat::os

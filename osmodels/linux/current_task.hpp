@@ -33,12 +33,15 @@ class CurrentTask {
 
   // Constant for each vCPU, so kept after the first success.
   [[nodiscard]] Result<Va> per_cpu_base(unsigned vcpu);
-  [[nodiscard]] Result<Thread> read(unsigned vcpu);
+  // `along` is read in the same batch.
+  [[nodiscard]] Result<Thread> read(unsigned vcpu,
+                                    std::span<const PhysicalMemory::Piece> along = {});
 
  private:
   struct Cpu {
     std::optional<Va> base;
     Pa slot;  // when base is known
+    Va last;  // the task that was there the last time; null: none yet
   };
 
   [[nodiscard]] std::vector<Va> base_candidates(unsigned vcpu);

@@ -6,7 +6,6 @@ namespace swat::os {
 namespace {
 
 constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
-constexpr std::size_t kMostBytes = 1024;  // struct timekeeper has about 300
 
 }  // namespace
 
@@ -22,20 +21,18 @@ Result<Va> GuestClock::locate(const symbols::SymbolTable& symbols, const symbols
   if (std::max({seconds_, nanoseconds_, shift_}) > kMostBytes - sizeof(std::uint64_t)) {
     return fail(Errc::kBadImage, "struct timekeeper is too large");
   }
+  size_ = std::max({seconds_, nanoseconds_, shift_}) + sizeof(std::uint64_t);
   return *core + (inside ? inside->offset_bytes : kAfterSequence);
 }
 
-Result<std::uint64_t> GuestClock::now_ns() {
+Result<std::uint64_t> GuestClock::last_ns() const {
   constexpr std::uint32_t kLargestShift = 32;
-  std::array<std::byte, kMostBytes> raw;
-  const std::size_t size = std::max({seconds_, nanoseconds_, shift_}) + sizeof(std::uint64_t);
-  SWAT_CHECK(ram_->read(at_, std::span(raw).first(size)));
   std::uint64_t seconds = 0;
   std::uint64_t shifted = 0;
   std::uint32_t shift = 0;
-  std::memcpy(&seconds, raw.data() + seconds_, sizeof(seconds));
-  std::memcpy(&shifted, raw.data() + nanoseconds_, sizeof(shifted));
-  std::memcpy(&shift, raw.data() + shift_, sizeof(shift));
+  std::memcpy(&seconds, raw_.data() + seconds_, sizeof(seconds));
+  std::memcpy(&shifted, raw_.data() + nanoseconds_, sizeof(shifted));
+  std::memcpy(&shift, raw_.data() + shift_, sizeof(shift));
   // A tick adds at most a few seconds before it carries them over.
   const bool sane = shift <= kLargestShift && (shifted >> shift) < 10 * kNanosecondsPerSecond &&
                     seconds < UINT64_MAX / kNanosecondsPerSecond - 10;

@@ -13,32 +13,39 @@
 
 namespace swat::os {
 
-// Reads physical memory that the kernel never moves: one read a call.
+// It lies in physical memory that the kernel never moves.
 class GuestClock {
  public:
   // kNotFound: this kernel does not tell where its timekeeper is, or what is there is no time.
-  // `translate` gives the physical address of a kernel one. `ram` outlives this.
+  // `translate` gives the physical address of a kernel one.
   template <class Translate>
   [[nodiscard]] static Result<GuestClock> find(const symbols::SymbolTable& symbols,
                                                const symbols::Btf& btf, PhysicalMemory& ram,
                                                Translate translate) {
-    GuestClock clock(ram);
+    GuestClock clock;
     const Va timekeeper = SWAT_TRY(clock.locate(symbols, btf));
     clock.at_ = SWAT_TRY(translate(timekeeper));
-    SWAT_CHECK(clock.now_ns());
+    const PhysicalMemory::Piece piece = clock.piece();
+    SWAT_CHECK(ram.read(piece.at, piece.into));
+    SWAT_CHECK(clock.last_ns());
     return clock;
   }
 
-  // Nanoseconds since 1970, UTC.
-  [[nodiscard]] Result<std::uint64_t> now_ns();
+  // What to read for a new time: into this object, whenever RAM is read anyway.
+  [[nodiscard]] PhysicalMemory::Piece piece() { return {at_, std::span(raw_).first(size_)}; }
+  // Nanoseconds since 1970, UTC, by what piece() last read.
+  [[nodiscard]] Result<std::uint64_t> last_ns() const;
 
  private:
-  explicit GuestClock(PhysicalMemory& ram) : ram_(&ram) {}
+  GuestClock() = default;
   // Virtual address of the timekeeper; fills in the offsets.
   [[nodiscard]] Result<Va> locate(const symbols::SymbolTable& symbols, const symbols::Btf& btf);
 
-  PhysicalMemory* ram_;
+  static constexpr std::size_t kMostBytes = 1024;  // struct timekeeper has about 300
+
   Pa at_;
+  std::size_t size_ = 0;
+  std::array<std::byte, kMostBytes> raw_{};
   std::uint32_t seconds_ = 0;      // xtime_sec, u64
   std::uint32_t nanoseconds_ = 0;  // tkr_mono.xtime_nsec, u64, shifted left by
   std::uint32_t shift_ = 0;        // tkr_mono.shift, u32

@@ -7,7 +7,7 @@ namespace swat::os::inference {
 namespace {
 
 constexpr std::uint32_t kWord = 8;
-constexpr std::size_t kMmBytes = 0x600;
+constexpr std::uint32_t kMmBytes = 0x600;
 constexpr std::size_t kVmaBytes = 0x100;
 constexpr std::size_t kMostSpaces = 24;
 constexpr std::size_t kMostVmas = 128;

@@ -151,28 +151,41 @@ void infer_relations(const Tasks& tasks, std::uint32_t end, LinuxProfile& profil
 // STACK_END_MAGIC is the lowest word of a kernel stack, or of what thread_info leaves of it.
 // Kernels that keep thread_info in the task (since 4.9) have its flags at the very start of both.
 // [include/linux/sched/task_stack.h, include/uapi/linux/magic.h, arch/x86/Kconfig]
-void infer_stack(VirtualMemory& kernel, const std::vector<Blob>& samples, LinuxProfile& profile) {
+struct Stacks {
+  std::size_t with_magic = 0;  // thread_info is in the task
+  std::size_t with_task = 0;   // thread_info is here, and begins with the task
+
+  [[nodiscard]] std::size_t count() const { return with_magic + with_task; }
+};
+
+// The words at `offset`, as stacks; nullopt when one cannot be a stack, or two are one.
+std::optional<Stacks> stacks_at(VirtualMemory& kernel, const std::vector<Blob>& samples,
+                                std::uint32_t offset) {
   constexpr std::uint64_t kStackEndMagic = 0x57ac6e9d;
-  constexpr std::uint32_t kLastOffset = 0x200;
   constexpr std::uint64_t kStackAlignment = 4096;
-  std::size_t in_task = 0;
-  const auto is_stack = [&](std::uint32_t o) {
-    std::set<std::uint64_t> seen;
-    std::size_t on_stack = 0;
-    in_task = 0;
-    for (const Blob& task : samples) {
-      const std::uint64_t stack = task.word(o);
-      if (stack == 0) continue;  // of a task that has exited
-      if (!is_kernel_address(stack) || stack % kStackAlignment != 0) return false;
-      if (!seen.insert(stack).second) return false;
-      const Result<std::uint64_t> lowest = read_as<std::uint64_t>(kernel, Va{stack});
-      in_task += lowest && *lowest == kStackEndMagic ? 1 : 0;
-      on_stack += lowest && *lowest == task.at.value ? 1 : 0;
-    }
-    return (in_task + on_stack) * 10 >= samples.size() * 8;
-  };
-  profile.task_stack = first_offset(0, kLastOffset, kWord, is_stack);
-  if (profile.task_stack && in_task > samples.size() / 2) profile.task_thread_flags = 0;
+  Stacks stacks;
+  std::set<std::uint64_t> seen;
+  for (const Blob& task : samples) {
+    const std::uint64_t stack = task.word(offset);
+    if (stack == 0) continue;  // of a task that has exited
+    if (!is_kernel_address(stack) || stack % kStackAlignment != 0) return {};
+    if (!seen.insert(stack).second) return {};
+    const std::uint64_t lowest = read_as<std::uint64_t>(kernel, Va{stack}).value_or(0);
+    if (lowest == kStackEndMagic) ++stacks.with_magic;
+    if (lowest == task.at.value) ++stacks.with_task;
+  }
+  return stacks;
+}
+
+void infer_stack(VirtualMemory& kernel, const std::vector<Blob>& samples, LinuxProfile& profile) {
+  constexpr std::uint32_t kLastOffset = 0x200;
+  profile.task_stack = first_offset(0, kLastOffset, kWord, [&](std::uint32_t offset) {
+    const auto stacks = stacks_at(kernel, samples, offset);
+    return stacks && stacks->count() * 10 >= samples.size() * 8;
+  });
+  if (!profile.task_stack) return;
+  const auto stacks = stacks_at(kernel, samples, *profile.task_stack);
+  if (stacks && stacks->with_magic > samples.size() / 2) profile.task_thread_flags = 0;
 }
 
 }  // namespace

@@ -87,13 +87,17 @@ class LinuxModel final : public OsModel {
   }
 
   VirtualMemory& kernel_memory() override { return kernel_; }
-  Result<Thread> current(unsigned vcpu) override { return current_.read(vcpu); }
+  Result<Thread> current(unsigned vcpu) override {
+    if (!clock_) return current_.read(vcpu);
+    const PhysicalMemory::Piece time = clock_->piece();
+    return current_.read(vcpu, {&time, 1});
+  }
   Result<std::vector<SyscallEntry>> syscall_entries() override {
     return find_syscall_entries(guest_, kernel_, symbols_);
   }
   Result<Va> per_cpu_base(unsigned vcpu) override { return current_.per_cpu_base(vcpu); }
   Result<std::uint64_t> wall_clock_ns() override {
-    return clock_ ? clock_->now_ns() : OsModel::wall_clock_ns();
+    return clock_ ? clock_->last_ns() : OsModel::wall_clock_ns();
   }
   void forget() override { kernel_.forget(); }
 

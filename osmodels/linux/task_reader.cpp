@@ -90,8 +90,7 @@ Result<TaskReader::Known*> TaskReader::known(Va task) {
   return &known_.emplace(task, std::move(fresh)).first->second;
 }
 
-Result<> TaskReader::fetch(const Known& known, Buffer& buffer) {
-  pieces_.clear();
+void TaskReader::add_pieces(const Known& known, Buffer& buffer) {
   const auto add = [&](const std::vector<Place>& places) {
     for (const Place& place : places) {
       pieces_.push_back(
@@ -100,6 +99,11 @@ Result<> TaskReader::fetch(const Known& known, Buffer& buffer) {
   };
   add(known.own);
   for (const std::vector<Place>& followed : known.followed) add(followed);
+}
+
+Result<> TaskReader::fetch(const Known& known, Buffer& buffer) {
+  pieces_.clear();
+  add_pieces(known, buffer);
   return ram_.read_batch(pieces_);
 }
 
@@ -169,11 +173,31 @@ Result<Thread> TaskReader::read(Va task) {
   Known& where = *SWAT_TRY(known(task));
   Buffer buffer{};
   SWAT_CHECK(fetch(where, buffer));
-  // The task's own fields come first in the batch, so a pointer that changed is seen here; after
-  // the second read it cannot have changed again, for the guest stands still.
-  if (SWAT_TRY(follow(where, buffer))) {
+  return complete(task, where, buffer);
+}
+
+Result<Thread> TaskReader::read_pointed_to(Pa slot, Va& guess,
+                                           std::span<const PhysicalMemory::Piece> along) {
+  Va task;
+  Buffer buffer{};
+  pieces_.assign(along.begin(), along.end());
+  pieces_.push_back({slot, std::as_writable_bytes(std::span(&task.value, 1))});
+  const auto where = guess.is_null() ? Result<Known*>(nullptr) : known(guess);
+  const bool guessed = where && *where != nullptr;
+  if (guessed) add_pieces(**where, buffer);
+  SWAT_CHECK(ram_.read_batch(pieces_));
+  if (guessed && task == guess) return complete(task, **where, buffer);
+  auto thread = read(task);
+  guess = thread ? task : Va{};
+  return thread;
+}
+
+// The task's own fields come first in the batch, so a pointer that changed is seen here; after a
+// second read it cannot have changed again, for the guest stands still.
+Result<Thread> TaskReader::complete(Va task, Known& known, Buffer& buffer) {
+  if (SWAT_TRY(follow(known, buffer))) {
     buffer = {};
-    SWAT_CHECK(fetch(where, buffer));
+    SWAT_CHECK(fetch(known, buffer));
   }
   return decode(task, buffer);
 }

@@ -24,6 +24,10 @@ class TaskReader {
 
   // kFault: not readable; kBadImage: no task_struct. `process.name` is the task's own comm.
   [[nodiscard]] Result<Thread> read(Va task);
+  // The task that the word at `slot` points to. One batch when that is still `guess`, which is set
+  // to it; `along` is read in the same batch.
+  [[nodiscard]] Result<Thread> read_pointed_to(Pa slot, Va& guess,
+                                               std::span<const PhysicalMemory::Piece> along);
 
  private:
   // The pieces of guest RAM that hold one field, and where they go in the buffer.
@@ -54,7 +58,9 @@ class TaskReader {
   [[nodiscard]] Result<std::vector<Place>> places(Va at, std::uint16_t size_bytes,
                                                   std::uint16_t buffer_offset);
   [[nodiscard]] Result<Known*> known(Va task);
+  void add_pieces(const Known& known, Buffer& buffer);
   [[nodiscard]] Result<> fetch(const Known& known, Buffer& buffer);
+  [[nodiscard]] Result<Thread> complete(Va task, Known& known, Buffer& buffer);
   [[nodiscard]] Result<bool> follow(Known& known, const Buffer& buffer);
   [[nodiscard]] Result<Thread> decode(Va task, const Buffer& buffer);
   [[nodiscard]] bool is_32_bit(const Buffer& buffer) const;

@@ -2,10 +2,11 @@
 
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <sstream>
+
+#include "daemon/host_sockets.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -63,34 +64,6 @@ Result<gdbproto::Endpoint> start_stub(gdbproto::Qmp& qmp, const gdbproto::Endpoi
   return started;
 }
 
-// Sockets of this host in the connected state: /proc/net/unix "St" 03, /proc/net/tcp "st" 01.
-bool unix_taken(const std::string& path) {
-  std::ifstream table("/proc/net/unix");
-  std::string line;
-  while (std::getline(table, line)) {
-    std::istringstream fields(line);
-    std::string num, references, protocol, flags, type, state, inode, name;
-    fields >> num >> references >> protocol >> flags >> type >> state >> inode >> std::ws;
-    std::getline(fields, name);  // spaces included
-    if (name == path && state == "03") return true;
-  }
-  return false;
-}
-
-bool tcp_taken(const char* table_path, unsigned long port) {
-  std::ifstream table(table_path);
-  std::string line;
-  while (std::getline(table, line)) {
-    std::istringstream fields(line);
-    std::string slot, local, remote, state;
-    fields >> slot >> local >> remote >> state;
-    const auto colon = local.rfind(':');
-    if (state != "01" || colon == std::string::npos) continue;
-    if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) == port) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<gdbproto::Endpoint> parse_chardev_filename(std::string_view filename) {
@@ -121,10 +94,10 @@ Result<StubPlace> find_or_start_stub(gdbproto::Qmp& qmp, const gdbproto::Endpoin
 }
 
 bool stub_is_taken(const gdbproto::Endpoint& endpoint) {
-  if (!endpoint.path.empty()) return unix_taken(endpoint.path);
-  if (!is_this_host(endpoint.host)) return false;
-  const unsigned long port = std::strtoul(endpoint.port.c_str(), nullptr, 10);
-  return tcp_taken("/proc/net/tcp", port) || tcp_taken("/proc/net/tcp6", port);
+  const auto sockets = sockets_at(endpoint);
+  return std::any_of(sockets.begin(), sockets.end(), [](const HostSocket& socket) {
+    return socket.state == HostSocket::State::kConnected;
+  });
 }
 
 }  // namespace swat::daemon

@@ -252,7 +252,13 @@ Result<> Tracer::on_breakpoint(unsigned vcpu) {
   if (const auto* entry = std::get_if<EntryTrap>(&hit.what)) {
     log_syscall(vcpu, *entry, thread);
   } else if (const auto* function = std::get_if<FunctionTrap>(&hit.what)) {
-    log_call(vcpu, *function, pc, thread);
+    const FaultedCall here{pc, Va{reg(vcpu, "rsp")}};
+    const auto faulted = faulted_calls_.find(thread.tid);
+    if (faulted != faulted_calls_.end() && faulted->second == here) {
+      faulted_calls_.erase(faulted);
+    } else {
+      log_call(vcpu, *function, pc, thread);
+    }
   }
   return step_over(vcpu, pc, in_kernel, thread);
 }
@@ -265,9 +271,15 @@ Result<> Tracer::step_over(unsigned vcpu, Va pc, bool in_kernel, const os::Threa
     VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
     if (skip->apply(writes)) return writes.resume_at(skip->next);
   }
+  const Va sp{reg(vcpu, "rsp")};
   const auto stop = step(vcpu);
   if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
   if (stop && stop->watch) return handle(*stop);  // the instruction itself has met a watch
+  // The page of the instruction was absent: the step went to the fault handler, and the thread will
+  // be back at this very call.
+  if (stop && !in_kernel && is_kernel_address(reg(vcpu, "rip"))) {
+    faulted_calls_[thread.tid] = FaultedCall{pc, sp};
+  }
   return stop ? vm_.session().resume() : Result<>{};
 }
 

@@ -97,6 +97,13 @@ class Tracer {
   std::unordered_map<std::uint32_t, os::Process> alive_;  // processes that were announced
   Clock::time_point end_;
   Clock::time_point next_reap_;
+  // A call that was logged, and whose first instruction faulted: it is met once more.
+  struct FaultedCall {
+    Va pc;
+    Va sp;
+    friend bool operator==(const FaultedCall&, const FaultedCall&) = default;
+  };
+  std::unordered_map<std::uint32_t, FaultedCall> faulted_calls_;  // by thread
   std::vector<EntryTrap> entries_;
   std::optional<std::uint64_t> guest_time_;  // of the stop being handled
   std::uint64_t idle_stops_ = 0;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "daemon/qemu_process.hpp"
 #include "daemon/stub_starter.hpp"
@@ -16,6 +17,7 @@ namespace swat::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kConnectTimeout{5000};
+constexpr std::chrono::milliseconds kTakenPatience{2000};
 
 // A file that QEMU, perhaps another user, may write and that nobody else can find.
 class HandOverFile {
@@ -167,13 +169,18 @@ Result<gdbproto::Endpoint> Vm::stub_through_qmp(const gdbproto::Endpoint& monito
 }
 
 Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
+  // The guardian of a swatd that was killed a moment ago is done soon.
+  const auto patience = std::chrono::steady_clock::now() + kTakenPatience;
+  while (stub_is_taken(endpoint) && std::chrono::steady_clock::now() < patience) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
   if (stub_is_taken(endpoint)) {
     return fail(Errc::kTimeout, "the gdbstub at " + endpoint.to_string() + " has another client");
   }
   duty_.stub = endpoint;
   duty_.leave_paused = run_state_before_ && *run_state_before_ != "running";
   SWAT_CHECK(guardian_.arm(duty_));
-  const auto shaken = shake_hands(endpoint);
+  auto shaken = shake_hands(endpoint);
   attached_ = shaken.has_value();
   if (attached_) return {};
   // Nothing of ours is in whatever this is; the guardian must not touch it either.

@@ -1,7 +1,8 @@
 """Every event once: counts of a trace against a program that knows what it did.
 
 tests/guests/counted.c makes N calls of each kind in a child; the trace must have N of each with
-that child's pid, in the log and in the JSON lines, on one vCPU and on several, by every trap kind.
+that child's pid, in the log and in the JSON lines, on one vCPU, by every trap kind. On several
+vCPUs: test_exact_smp.py.
 """
 
 import case
@@ -113,26 +114,6 @@ class OneVcpu(Exact, case.GuestCase):
             self.assertRegex(line, r"^([0-9a-f]+: (syscall|int80|sysenter) [0-9a-f]+"
                                    r"|Function [0-9a-f]+:\S+)$")
         self.assertGreaterEqual(sum(line.endswith(": syscall 27") for line in trace.log()), 10)
-
-
-class SeveralVcpus(Exact):
-    def test_side_by_side(self):
-        programs = " & ".join(["counted 500 > /run/a", "counted-now 500 > /run/b",
-                               "counted32 500 > /run/c", "wait"])
-        with Trace(self.guest, "--names") as trace:
-            self.guest.check(programs, timeout=300)
-        for name, entry in (("a", "syscall"), ("b", "syscall"), ("c", "int80")):
-            pid, expected = case.counted(self.guest.check(f"cat /run/{name}"))
-            with self.subTest(name):
-                self.assert_exact(trace, pid, expected, entry)
-
-
-class TwoVcpus(SeveralVcpus, case.GuestCase):
-    guest_options = {"smp": 2}
-
-
-class FourVcpus(SeveralVcpus, case.GuestCase):
-    guest_options = {"smp": 4}
 
 
 if __name__ == "__main__":

@@ -45,14 +45,14 @@ class Qmp:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(30)
         self.socket.connect(str(path))
-        self.file = self.socket.makefile("rw")
+        # For reading alone: a text file for both drops what it has read ahead when it is written to.
+        self.file = self.socket.makefile("r")
         self.events = []
         json.loads(self.file.readline())
         self.command("qmp_capabilities")
 
     def command(self, execute, **arguments):
-        self.file.write(json.dumps({"execute": execute, "arguments": arguments}) + "\n")
-        self.file.flush()
+        self.socket.sendall(json.dumps({"execute": execute, "arguments": arguments}).encode() + b"\n")
         while True:
             line = self.file.readline()
             if not line:

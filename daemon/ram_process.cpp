@@ -42,7 +42,9 @@ class ProcessRam final : public RamBackend {
       const RamBlock* block = SWAT_TRY(block_of(piece.at, piece.into.size()));
       const std::uint64_t host = block->host_address + (piece.at - block->range.start);
       local[i] = {piece.into.data(), piece.into.size()};
-      remote[i] = {reinterpret_cast<void*>(host), piece.into.size()};
+      // An address of QEMU's: the kernel follows it, we never do.
+      void* theirs = reinterpret_cast<void*>(host);  // NOLINT(performance-no-int-to-ptr)
+      remote[i] = {theirs, piece.into.size()};
       total += piece.into.size();
     }
     const ssize_t n =

@@ -69,7 +69,9 @@ void forget_everything_but(int pipe) {
     signal(signal_number, SIG_IGN);
   }
   const int null = open("/dev/null", O_RDWR);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, fd);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (null >= 0) dup2(null, fd);
+  }
   const long limit = sysconf(_SC_OPEN_MAX);
   for (int fd = STDERR_FILENO + 1; fd < std::min(limit, 4096L); ++fd) {
     if (fd != pipe) close(fd);

@@ -26,6 +26,12 @@ class StoppedGuest final : public os::GuestView {
   [[nodiscard]] os::Architecture architecture() const override { return architecture_; }
   [[nodiscard]] unsigned vcpu_count() const override;
   [[nodiscard]] Result<std::uint64_t> reg(unsigned vcpu, std::string_view name) override;
+  // A register that every stub of this architecture has; what a broken one does not give is 0.
+  [[nodiscard]] std::uint64_t reg_or_zero(unsigned vcpu, std::string_view name) {
+    return reg(vcpu, name).value_or(0);
+  }
+  // Whether the vCPU executes in the kernel (x86: the privilege level in CS).
+  [[nodiscard]] bool in_kernel(unsigned vcpu) { return (reg_or_zero(vcpu, "cs") & 3) == 0; }
   [[nodiscard]] Result<os::X86SystemTables> x86_tables(unsigned vcpu) override;
   [[nodiscard]] PhysicalMemory& ram() override { return ram_; }
 

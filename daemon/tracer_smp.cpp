@@ -18,7 +18,6 @@ namespace swat::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kStepTimeout{2000};
-constexpr std::uint64_t kUserMode = 3;  // of CS
 
 // Whether `at` is where a slot of some module leads.
 bool is_call_target(const ProcessView& view, Va at) {
@@ -53,13 +52,13 @@ Result<> Tracer::settle_others(unsigned stopped) {
   }
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == stopped) continue;
-    if (const EntryTrap* entry = entry_at(vcpu, Va{reg(vcpu, "rip")})) {
+    if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu))) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
-    } else if ((reg(vcpu, "cs") & kUserMode) == kUserMode) {
+    } else if (!vm_.guest().in_kernel(vcpu)) {
       const auto thread = model_.current(vcpu);
       const ProcessView* view = thread ? processes_.find(thread->process) : nullptr;
-      if (view == nullptr || !is_call_target(*view, Va{reg(vcpu, "rip")})) continue;
-      SWAT_CHECK(settle_import(vcpu, *thread));
+      if (view == nullptr || !is_call_target(*view, pc_of(vcpu))) continue;
+      SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
     } else {
       continue;
     }
@@ -73,22 +72,24 @@ Result<> Tracer::settle_others(unsigned stopped) {
 }
 
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
-  const os::Thread thread = SWAT_TRY(meet(vcpu));
-  log_syscall(vcpu, entry, thread);
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  syscalls_.enter(entry, actor);
   const auto stop = step(vcpu);
   if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
   return {};
 }
 
-Result<> Tracer::settle_import(unsigned vcpu, const os::Thread& thread) {
+Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
-  const Va pc{reg(vcpu, "rip")};
-  const ProcessView* view = processes_.find(thread.process);
+  const Va pc = pc_of(vcpu);
+  const ProcessView* view = processes_.find(actor.thread.process);
+  if (view == nullptr) return {};
   std::vector<std::pair<Va, Call>> calls;  // by the watch that would report each
   for (const LoadedModule& loaded : view->modules) {
     if (loaded.image == nullptr || !loaded.slots_by_target.contains(pc.value)) continue;
     for (const VaRange& slots : loaded.slot_ranges()) {
-      if (auto call = call_at(vcpu, slots.start, thread)) calls.emplace_back(slots.start, *call);
+      if (auto call = calls_.import_at(vcpu, slots.start, actor.thread))
+        calls.emplace_back(slots.start, *call);
     }
   }
   const auto stop = step(vcpu);
@@ -96,7 +97,7 @@ Result<> Tracer::settle_import(unsigned vcpu, const os::Thread& thread) {
   if (!stop || !stop->watch) return {};
   for (auto& [watch, call] : calls) {
     if (watch != *stop->watch) continue;
-    log_import(vcpu, std::move(call), thread);
+    log_import(std::move(call), actor);
     return {};
   }
   ++idle_stops_;

@@ -1,0 +1,60 @@
+#include "daemon/call_log.hpp"
+
+namespace swat::daemon {
+namespace {
+
+// The word on top of the stack.
+std::optional<Va> return_address(VirtualMemory& memory, Va sp, unsigned word_bytes) {
+  std::uint64_t word = 0;
+  const auto raw = std::as_writable_bytes(std::span(&word, 1)).first(word_bytes);
+  if (!memory.read(sp, raw)) return {};
+  return Va{word};
+}
+
+}  // namespace
+
+std::optional<Call> CallLog::import_at(unsigned vcpu, Va watch, const os::Thread& thread) {
+  ProcessView* view = processes_.find(thread.process);
+  if (view == nullptr) return {};
+  StoppedGuest& guest = vm_.guest();
+  const Va pc{guest.reg_or_zero(vcpu, "rip")};
+  CallSite site{watch, pc, Va{guest.reg_or_zero(vcpu, "cr2")}, guest.in_kernel(vcpu), {}};
+  const auto memory = model_.memory(thread.process);
+  if (!site.in_kernel) {
+    const Va sp{guest.reg_or_zero(vcpu, "rsp")};
+    site.return_address = return_address(*memory, sp, thread.process.is_32_bit ? 4 : 8);
+  }
+  return resolve_call(*view, *memory, site);
+}
+
+bool CallLog::import(Call call, const Actor& actor) {
+  if (traps_.at_breakpoint(call.address) != nullptr) return false;
+  log_.write(actor.scene, CallEvent{call.address, std::move(call.function), std::move(call.module),
+                                    call.return_address, std::move(call.caller_module)});
+  return true;
+}
+
+void CallLog::function(const FunctionTrap& what, Va pc, const Actor& actor) {
+  const Va sp{vm_.guest().reg_or_zero(actor.scene.vcpu, "rsp")};
+  if (!is_first_time(actor.thread.tid, {pc, sp})) return;
+  ProcessView* view = processes_.find(actor.thread.process);
+  const LoadedModule* holder = view == nullptr ? nullptr : view->module_at(pc);
+  // Another process has something else at this address.
+  if (holder == nullptr || holder->module.name() != what.module) return;
+  CallEvent call{pc, what.function, what.module, {}, {}};
+  const auto memory = model_.memory(actor.thread.process);
+  call.caller = return_address(*memory, sp, what.bits / 8);
+  if (const auto* caller = call.caller ? view->module_at(*call.caller) : nullptr) {
+    call.caller_module = caller->module.name();
+  }
+  log_.write(actor.scene, std::move(call));
+}
+
+bool CallLog::is_first_time(std::uint32_t tid, const Place& place) {
+  const auto faulted = faulted_.find(tid);
+  if (faulted == faulted_.end() || faulted->second != place) return true;
+  faulted_.erase(faulted);
+  return false;
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,50 @@
+// What a vCPU at a function's first instruction, or just behind the read of an import slot, says.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+#include "daemon/call_resolver.hpp"
+#include "daemon/process_life.hpp"
+#include "daemon/trap.hpp"
+#include "daemon/trap_set.hpp"
+#include "daemon/vm.hpp"
+
+namespace swat::daemon {
+
+class CallLog {
+ public:
+  // All outlive this.
+  CallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, TrapSet& traps, EventLog& log)
+      : vm_(vm), model_(model), processes_(processes), traps_(traps), log_(log) {}
+
+  // The call that led to a read in the span watched from `watch` on, if it was one. The guest
+  // stands still.
+  [[nodiscard]] std::optional<Call> import_at(unsigned vcpu, Va watch, const os::Thread& thread);
+  // False when a breakpoint on the callee reports the call itself.
+  bool import(Call call, const Actor& actor);
+  // The breakpoint of `what` has been hit at `pc`.
+  void function(const FunctionTrap& what, Va pc, const Actor& actor);
+  // The instruction at `pc`, whose call has been logged, was not executed: its page was absent. The
+  // thread will be back there, and that is no second call.
+  void will_be_back(std::uint32_t tid, Va pc, Va sp) { faulted_[tid] = {pc, sp}; }
+
+ private:
+  struct Place {
+    Va pc;
+    Va sp;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  // False: it is the second time, and no call.
+  [[nodiscard]] bool is_first_time(std::uint32_t tid, const Place& place);
+
+  Vm& vm_;
+  os::OsModel& model_;
+  ProcessTable& processes_;
+  TrapSet& traps_;
+  EventLog& log_;
+  std::unordered_map<std::uint32_t, Place> faulted_;  // by thread
+};
+
+}  // namespace swat::daemon

@@ -1,0 +1,56 @@
+// Who runs at a stop, and what becomes of processes: met for the first time, mapped anew, gone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "daemon/event_log.hpp"
+#include "daemon/module_traps.hpp"
+#include "daemon/process_table.hpp"
+#include "osmodels/model.hpp"
+
+namespace swat::daemon {
+
+// Whom an event is of, and where it happened.
+struct Actor {
+  os::Thread thread;
+  EventLog::Scene scene;
+};
+
+class ProcessLife {
+ public:
+  // All outlive this.
+  ProcessLife(os::OsModel& model, ProcessTable& processes, ModuleTraps& modules, EventLog& log)
+      : model_(model), processes_(processes), modules_(modules), log_(log) {}
+
+  // What is there when tracing begins: traps are armed, nothing is announced.
+  [[nodiscard]] Result<> list();
+
+  // Who runs on the vCPU; reads anew what it has mapped, where that may have changed. A thread that
+  // cannot be read is called "?": its event is real all the same.
+  [[nodiscard]] Result<Actor> meet(unsigned vcpu);
+
+  // The process exits by a syscall of its own.
+  void end(const Actor& actor) { end(actor.thread.process.pid, actor.scene); }
+
+  [[nodiscard]] std::size_t count() const { return alive_.size(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  [[nodiscard]] Result<> reap();
+  void start(const Actor& actor);
+  void end(std::uint32_t pid, const EventLog::Scene& scene);
+
+  os::OsModel& model_;
+  ProcessTable& processes_;
+  ModuleTraps& modules_;
+  EventLog& log_;
+  std::unordered_map<std::uint32_t, os::Process> alive_;  // processes that were announced
+  Clock::time_point next_reap_;
+};
+
+}  // namespace swat::daemon

@@ -1,0 +1,39 @@
+// What a vCPU at a syscall entry says: number, name, arguments; and what the call will change.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "daemon/process_life.hpp"
+#include "daemon/trap.hpp"
+#include "daemon/vm.hpp"
+
+namespace swat::daemon {
+
+class SyscallLog {
+ public:
+  // All outlive this.
+  SyscallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, ProcessLife& life, EventLog& log)
+      : vm_(vm), model_(model), processes_(processes), life_(life), log_(log) {}
+
+  // Logs the syscall that `actor` makes through `entry`. The vCPU's registers are those of the
+  // stop, whether the guest stands still or runs on already; arguments in its memory need the
+  // former.
+  void enter(const EntryTrap& entry, const Actor& actor);
+
+ private:
+  [[nodiscard]] SyscallEvent read(const os::linux_os::SyscallAbi& abi, const Actor& actor);
+  [[nodiscard]] std::optional<std::uint64_t> argument(const os::linux_os::ArgAt& at,
+                                                      const Actor& actor, std::uint64_t mask);
+  [[nodiscard]] bool may_move_modules(os::linux_os::Effect effect,
+                                      const os::linux_os::SyscallAbi& abi, const SyscallEvent& call,
+                                      const os::Thread& thread);
+
+  Vm& vm_;
+  os::OsModel& model_;
+  ProcessTable& processes_;
+  ProcessLife& life_;
+  EventLog& log_;
+};
+
+}  // namespace swat::daemon

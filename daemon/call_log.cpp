@@ -28,19 +28,21 @@ std::optional<Call> CallLog::import_at(unsigned vcpu, Va watch, const os::Thread
 }
 
 bool CallLog::import(Call call, const Actor& actor) {
+  if (!actor.selected || !wanted_.wants(call.module, call.function)) return false;
   if (traps_.at_breakpoint(call.address) != nullptr) return false;
   log_.write(actor.scene, CallEvent{call.address, std::move(call.function), std::move(call.module),
                                     call.return_address, std::move(call.caller_module)});
   return true;
 }
 
-void CallLog::function(const FunctionTrap& what, Va pc, const Actor& actor) {
+bool CallLog::function(const FunctionTrap& what, Va pc, const Actor& actor) {
   const Va sp{vm_.guest().reg_or_zero(actor.scene.vcpu, "rsp")};
-  if (!is_first_time(actor.thread.tid, {pc, sp})) return;
+  const bool is_first = is_first_time(actor.thread.tid, {pc, sp});
+  if (!actor.selected || !is_first) return false;
   ProcessView* view = processes_.find(actor.thread.process);
   const LoadedModule* holder = view == nullptr ? nullptr : view->module_at(pc);
   // Another process has something else at this address.
-  if (holder == nullptr || holder->module.name() != what.module) return;
+  if (holder == nullptr || holder->module.name() != what.module) return false;
   CallEvent call{pc, what.function, what.module, {}, {}};
   const auto memory = model_.memory(actor.thread.process);
   call.caller = return_address(*memory, sp, what.bits / 8);
@@ -48,6 +50,7 @@ void CallLog::function(const FunctionTrap& what, Va pc, const Actor& actor) {
     call.caller_module = caller->module.name();
   }
   log_.write(actor.scene, std::move(call));
+  return true;
 }
 
 bool CallLog::is_first_time(std::uint32_t tid, const Place& place) {

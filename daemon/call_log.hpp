@@ -7,6 +7,7 @@
 
 #include "daemon/call_resolver.hpp"
 #include "daemon/process_life.hpp"
+#include "daemon/selection.hpp"
 #include "daemon/trap.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
@@ -16,16 +17,22 @@ namespace swat::daemon {
 class CallLog {
  public:
   // All outlive this.
-  CallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, TrapSet& traps, EventLog& log)
-      : vm_(vm), model_(model), processes_(processes), traps_(traps), log_(log) {}
+  CallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, TrapSet& traps, EventLog& log,
+          CallFilter wanted)
+      : vm_(vm),
+        model_(model),
+        processes_(processes),
+        traps_(traps),
+        log_(log),
+        wanted_(std::move(wanted)) {}
 
   // The call that led to a read in the span watched from `watch` on, if it was one. The guest
   // stands still.
   [[nodiscard]] std::optional<Call> import_at(unsigned vcpu, Va watch, const os::Thread& thread);
-  // False when a breakpoint on the callee reports the call itself.
+  // False when it is not one that was selected, or a breakpoint on the callee reports it itself.
   bool import(Call call, const Actor& actor);
-  // The breakpoint of `what` has been hit at `pc`.
-  void function(const FunctionTrap& what, Va pc, const Actor& actor);
+  // The breakpoint of `what` has been hit at `pc`. False: it is of nobody that was selected.
+  bool function(const FunctionTrap& what, Va pc, const Actor& actor);
   // The instruction at `pc`, whose call has been logged, was not executed: its page was absent. The
   // thread will be back there, and that is no second call.
   void will_be_back(std::uint32_t tid, Va pc, Va sp) { faulted_[tid] = {pc, sp}; }
@@ -44,6 +51,7 @@ class CallLog {
   ProcessTable& processes_;
   TrapSet& traps_;
   EventLog& log_;
+  CallFilter wanted_;
   std::unordered_map<std::uint32_t, Place> faulted_;  // by thread
 };
 

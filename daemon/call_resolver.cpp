@@ -16,7 +16,7 @@ LoadedModule* module_of_slots(ProcessView& view, Va watch) {
 
 // [first, last] slots of the run that starts at `watch`.
 std::optional<std::pair<std::size_t, std::size_t>> run_at(const LoadedModule& loaded, Va watch) {
-  for (const auto& run : loaded.image->slot_runs) {
+  for (const auto& run : loaded.runs()) {
     if (loaded.slot_address(run.first) == watch) return run;
   }
   return {};
@@ -86,8 +86,12 @@ std::string name_of(const LoadedModule& loaded, const Slots& slots, VirtualMemor
 }
 
 // A lazy slot leads to its PLT stub first, and ld.so goes on to the function: the only export of
-// that name, when there is one only.
-void follow_lazy_stub(const ProcessView& view, Call& call) {
+// that name, when there is one only; else which module it will be is not known.
+void follow_lazy_stub(const ProcessView& view, const LoadedModule& caller, Call& call) {
+  const std::uint64_t offset = call.address - caller.module.base;
+  const auto& own = caller.image->exports;
+  if (std::ranges::find(own, offset, &ImageExport::offset) != own.end()) return;
+  call.module.clear();
   const LoadedModule* holder = nullptr;
   const ImageExport* found = nullptr;
   for (const LoadedModule& loaded : view.modules) {
@@ -164,7 +168,7 @@ std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const
             module_name(view, target),
             {},
             site.return_address};
-  if (call.module == loaded->module.name()) follow_lazy_stub(view, call);
+  if (call.module == loaded->module.name()) follow_lazy_stub(view, *loaded, call);
   if (site.return_address) call.caller_module = module_name(view, *site.return_address);
   return call;
 }

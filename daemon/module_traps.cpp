@@ -1,29 +1,10 @@
 #include "daemon/module_traps.hpp"
 
-#include <fnmatch.h>
 #include <spdlog/spdlog.h>
 
+#include "daemon/slot_selection.hpp"
+
 namespace swat::daemon {
-
-Result<FunctionPattern> FunctionPattern::parse(std::string_view text) {
-  const auto bang = text.find('!');
-  FunctionPattern pattern{"*", std::string(text)};
-  if (bang != text.npos) {
-    pattern = {std::string(text.substr(0, bang)), std::string(text.substr(bang + 1))};
-  }
-  if (pattern.module.empty() || pattern.function.empty()) {
-    return fail(Errc::kUsage, "'" + std::string(text) + "' is not MODULE!FUNCTION");
-  }
-  return pattern;
-}
-
-bool FunctionPattern::matches_module(std::string_view name) const {
-  return fnmatch(module.c_str(), std::string(name).c_str(), 0) == 0;
-}
-
-bool FunctionPattern::matches_function(std::string_view name) const {
-  return fnmatch(function.c_str(), std::string(name).c_str(), 0) == 0;
-}
 
 Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& scene,
                               bool announce) {
@@ -33,7 +14,7 @@ Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& s
     for (const os::Module& module : change.loaded) log_.write(scene, ModuleEvent{true, module});
   }
   if (change.is_new) leave_old_spaces(thread.process);
-  const ProcessView* view = processes_.find(thread.process);
+  ProcessView* view = processes_.find(thread.process);
   if (view == nullptr || (!change.slots_changed && !change.is_new)) return {};
   return arm(*view);
 }
@@ -49,7 +30,15 @@ void ModuleTraps::leave_old_spaces(const os::Process& process) {
   for (const Va object : left) forget(object, process.pid);
 }
 
-Result<> ModuleTraps::arm(const ProcessView& view) {
+void ModuleTraps::select_slots(ProcessView& view) const {
+  if (imports_ == nullptr || calls_.is_all()) return;
+  for (LoadedModule& loaded : view.modules) {
+    if (loaded.image != nullptr) loaded.wanted_runs = wanted_runs(view, loaded, calls_);
+  }
+}
+
+Result<> ModuleTraps::arm(ProcessView& view) {
+  select_slots(view);
   std::vector<Trap> traps = wanted(view);
   const auto added = traps_.add(traps);
   if (!added && added.error().code == Errc::kUnsupported) {

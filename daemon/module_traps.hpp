@@ -8,32 +8,26 @@
 #include <vector>
 
 #include "daemon/event_log.hpp"
+#include "daemon/function_pattern.hpp"
 #include "daemon/planner.hpp"
 #include "daemon/process_table.hpp"
+#include "daemon/selection.hpp"
 #include "daemon/trap_set.hpp"
 
 namespace swat::daemon {
 
-// "libc.so.6!malloc": both sides are globs; without "!" the function of any module.
-struct FunctionPattern {
-  std::string module;
-  std::string function;
-
-  [[nodiscard]] static Result<FunctionPattern> parse(std::string_view text);
-  [[nodiscard]] bool matches_module(std::string_view name) const;
-  [[nodiscard]] bool matches_function(std::string_view name) const;
-};
-
 class ModuleTraps {
  public:
-  // `imports` may be null: then no slots are watched. All references outlive this.
+  // `imports` may be null: then no slots are watched. Of the others those that `calls` wants. All
+  // references outlive this.
   ModuleTraps(ProcessTable& processes, TrapSet& traps, EventLog& log, const TrapKind* imports,
-              std::vector<FunctionPattern> functions)
+              std::vector<FunctionPattern> functions, CallFilter calls = {})
       : processes_(processes),
         traps_(traps),
         log_(log),
         imports_(imports),
-        functions_(std::move(functions)) {}
+        functions_(std::move(functions)),
+        calls_(std::move(calls)) {}
 
   // Reads what the thread's process has mapped now, logs the difference, and moves the traps. The
   // guest is stopped. `announce` is false for what was there before we came.
@@ -44,7 +38,8 @@ class ModuleTraps {
 
  private:
   void leave_old_spaces(const os::Process& process);
-  [[nodiscard]] Result<> arm(const ProcessView& view);
+  [[nodiscard]] Result<> arm(ProcessView& view);
+  void select_slots(ProcessView& view) const;
   [[nodiscard]] std::vector<Trap> wanted(const ProcessView& view) const;
   void add_functions(const LoadedModule& loaded, std::vector<Trap>& traps) const;
 
@@ -53,6 +48,7 @@ class ModuleTraps {
   EventLog& log_;
   const TrapKind* imports_;
   std::vector<FunctionPattern> functions_;
+  CallFilter calls_;
   std::unordered_map<std::uint64_t, std::vector<Trap>> armed_;  // by memory object
   bool told_full_ = false;
 };

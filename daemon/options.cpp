@@ -14,6 +14,14 @@ struct Raw {
   std::uint64_t max_events = 0;
   std::vector<std::string> functions;
   std::uint32_t pid = 0;
+  std::optional<std::string> syscalls;
+  std::vector<std::string> calls;
+  std::vector<std::string> processes;
+  bool follow = false;
+
+  [[nodiscard]] bool selects() const {
+    return syscalls || !calls.empty() || !processes.empty() || follow;
+  }
 };
 
 void add_connection(CLI::App& app, Options& options, Raw& raw) {
@@ -44,6 +52,22 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }
 
+// One value each time it is given: the word after that may be a command.
+void add_list(CLI::App& app, const char* name, std::vector<std::string>& values, const char* help) {
+  app.add_option(name, values, help)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_selection(CLI::App& app, Raw& raw) {
+  app.add_option("-e", raw.syscalls,
+                 "system calls, as strace names them: trace=open,execve; !close (all but); "
+                 "%process; all; none");
+  add_list(app, "--calls", raw.calls, "calls of MODULE!FUNCTION (globs) only; none");
+  add_list(app, "-p", raw.processes, "events of this process only: PID or NAME, as ps lists them");
+  app.add_flag("-f", raw.follow, "and of what they fork from now on");
+}
+
 void add_commands(CLI::App& app, Options& options, Raw& raw) {
   const auto command = [&](const char* name, const char* help, Command value) {
     CLI::App* sub = app.add_subcommand(name, help)->fallthrough();
@@ -67,6 +91,18 @@ Result<std::optional<gdbproto::Endpoint>> endpoint(const std::string& text) {
   return SWAT_TRY(gdbproto::Endpoint::parse(text));
 }
 
+Result<Selection> selection_of(const Raw& raw) {
+  Selection selection;
+  if (raw.follow && raw.processes.empty()) {
+    return fail(Errc::kUsage, "-f follows the children of the processes named with -p");
+  }
+  if (raw.syscalls) selection.syscalls = SWAT_TRY(SyscallFilter::parse(*raw.syscalls));
+  selection.calls = SWAT_TRY(CallFilter::parse(raw.calls));
+  selection.processes = SWAT_TRY(ProcessFilter::parse(raw.processes, raw.follow));
+  selection.breaks_on_functions = !raw.functions.empty();
+  return selection;
+}
+
 Result<Options> checked(Options options, const Raw& raw) {
   options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
   options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
@@ -79,6 +115,10 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (options.command != Command::kTrace && (!options.json.empty() || !raw.functions.empty())) {
     return fail(Errc::kUsage, "--json and --break are for tracing, not for this command");
   }
+  if (options.command != Command::kTrace && raw.selects()) {
+    return fail(Errc::kUsage, "-e, --calls, -p and -f are for tracing, not for this command");
+  }
+  options.trace.selection = SWAT_TRY(selection_of(raw));
   constexpr double kLongest = 1e9;  // 30 years
   if (!(raw.duration_s <= kLongest)) return fail(Errc::kUsage, "--duration is too long");
   if (raw.duration_s > 0) {
@@ -103,6 +143,7 @@ Result<std::optional<Options>> parse_options(int argc, const char* const* argv) 
   app.set_version_flag("--version", "swatd " SWAT_VERSION);
   add_connection(app, options, raw);
   add_tracing(app, options, raw);
+  add_selection(app, raw);
   add_commands(app, options, raw);
   try {
     app.parse(argc, argv);

@@ -14,16 +14,24 @@ constexpr std::chrono::milliseconds kReapEvery{1000};
 
 Result<> ProcessLife::list() {
   next_reap_ = Clock::now() + kReapEvery;
-  for (const os::Process& process : SWAT_TRY(model_.processes())) {
+  const auto processes = SWAT_TRY(model_.processes());
+  selection_.begin(processes);
+  for (const os::Process& process : processes) {
+    if (!selection_.wants(process)) continue;
     alive_.emplace(process.pid, process);
     if (process.memory_object.is_null()) continue;
-    const os::Thread thread{process.object, process.pid, process};
-    // A process in the middle of its own exit or exec has unreadable maps; its next event retries.
-    if (auto read = modules_.refresh(thread, {}, false); !read) {
-      if (read.error().code == Errc::kDisconnected) return read;
-      spdlog::debug("maps of {} ({}): {}", process.pid, process.name, read.error().what);
-    }
+    SWAT_CHECK(read_modules({{process.object, process.pid, process}, {}}, false));
   }
+  return {};
+}
+
+// A process in the middle of its own exit or exec has unreadable maps; its next event retries.
+Result<> ProcessLife::read_modules(const Actor& actor, bool announce) {
+  if (!tracks_modules_) return {};
+  const auto read = modules_.refresh(actor.thread, actor.scene, announce);
+  if (read || read.error().code == Errc::kDisconnected) return read;
+  const os::Process& process = actor.thread.process;
+  spdlog::debug("maps of {} ({}): {}", process.pid, process.name, read.error().what);
   return {};
 }
 
@@ -41,11 +49,12 @@ Result<Actor> ProcessLife::meet(unsigned vcpu) {
   actor.scene = {vcpu,         process.page_table.value_or(Pa{}),
                  process.pid,  actor.thread.tid,
                  process.name, time ? std::optional(*time) : std::nullopt};
-  if (process.pid != 0 && !alive_.contains(process.pid)) start(actor);
-  if (processes_.is_stale(actor.thread)) {
-    const auto read = modules_.refresh(actor.thread, actor.scene, true);
-    if (!read && read.error().code == Errc::kDisconnected) return tl::unexpected(read.error());
-    if (!read) spdlog::debug("maps of {}: {}", process.pid, read.error().what);
+  actor.selected = selection_.wants(actor.thread);
+  if (actor.selected) {
+    if (process.pid != 0 && !alive_.contains(process.pid)) start(actor);
+    if (processes_.is_stale(actor.thread)) SWAT_CHECK(read_modules(actor, true));
+  } else if (alive_.erase(process.pid) > 0) {
+    leave(process.pid);
   }
   if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
   return actor;
@@ -60,10 +69,20 @@ void ProcessLife::start(const Actor& actor) {
                                        has_image ? view->modules.front().module.path : ""});
 }
 
+void ProcessLife::end(const Actor& actor) {
+  selection_.will_exit(actor.thread.process.pid);
+  end(actor.thread.process.pid, actor.scene);
+}
+
 void ProcessLife::end(std::uint32_t pid, const EventLog::Scene& scene) {
+  selection_.gone(pid);
   const auto known = alive_.extract(pid);
   if (known.empty()) return;
   log_.write(scene, ProcessEvent{false, known.mapped().parent_pid, {}});
+  leave(pid);
+}
+
+void ProcessLife::leave(std::uint32_t pid) {
   std::vector<Va> spaces;
   for (const auto& [object, view] : processes_.all()) {
     if (view->pids.contains(pid)) spaces.push_back(Va{object});

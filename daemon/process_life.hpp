@@ -9,6 +9,7 @@
 
 #include "daemon/event_log.hpp"
 #include "daemon/module_traps.hpp"
+#include "daemon/process_selection.hpp"
 #include "daemon/process_table.hpp"
 #include "osmodels/model.hpp"
 
@@ -18,15 +19,23 @@ namespace swat::daemon {
 struct Actor {
   os::Thread thread;
   EventLog::Scene scene;
+  bool selected = true;  // its events are wanted (process_selection.hpp)
 };
 
 class ProcessLife {
  public:
   // All outlive this.
-  ProcessLife(os::OsModel& model, ProcessTable& processes, ModuleTraps& modules, EventLog& log)
-      : model_(model), processes_(processes), modules_(modules), log_(log) {}
+  ProcessLife(os::OsModel& model, ProcessTable& processes, ModuleTraps& modules, EventLog& log,
+              const Selection& selection)
+      : model_(model),
+        processes_(processes),
+        modules_(modules),
+        log_(log),
+        selection_(selection.processes, model),
+        tracks_modules_(selection.needs_modules()) {}
 
-  // What is there when tracing begins: traps are armed, nothing is announced.
+  // What is there when tracing begins: traps are armed, nothing is announced. Here as below only
+  // for processes that are selected.
   [[nodiscard]] Result<> list();
 
   // Who runs on the vCPU; reads anew what it has mapped, where that may have changed. A thread that
@@ -34,7 +43,7 @@ class ProcessLife {
   [[nodiscard]] Result<Actor> meet(unsigned vcpu);
 
   // The process exits by a syscall of its own.
-  void end(const Actor& actor) { end(actor.thread.process.pid, actor.scene); }
+  void end(const Actor& actor);
 
   [[nodiscard]] std::size_t count() const { return alive_.size(); }
 
@@ -42,14 +51,19 @@ class ProcessLife {
   using Clock = std::chrono::steady_clock;
 
   [[nodiscard]] Result<> reap();
+  [[nodiscard]] Result<> read_modules(const Actor& actor, bool announce);
   void start(const Actor& actor);
+  // Nothing of the process is wanted any more.
+  void leave(std::uint32_t pid);
   void end(std::uint32_t pid, const EventLog::Scene& scene);
 
   os::OsModel& model_;
   ProcessTable& processes_;
   ModuleTraps& modules_;
   EventLog& log_;
-  std::unordered_map<std::uint32_t, os::Process> alive_;  // processes that were announced
+  ProcessSelection selection_;
+  bool tracks_modules_;
+  std::unordered_map<std::uint32_t, os::Process> alive_;  // selected processes that were announced
   Clock::time_point next_reap_;
 };
 

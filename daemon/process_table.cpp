@@ -23,7 +23,7 @@ const os::Module* find_same(const std::vector<os::Module>& modules, const os::Mo
 std::vector<VaRange> LoadedModule::slot_ranges() const {
   std::vector<VaRange> ranges;
   if (image == nullptr) return ranges;
-  for (const auto& [first, last] : image->slot_runs) {
+  for (const auto& [first, last] : runs()) {
     ranges.push_back({slot_address(first), slot_address(last) + image->word_bytes});
   }
   return ranges;

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "daemon/image_cache.hpp"
@@ -15,17 +16,24 @@
 namespace swat::daemon {
 
 struct LoadedModule {
+  using Run = std::pair<std::size_t, std::size_t>;  // [first, last] indexes into image->slots
+
   os::Module module;
   std::shared_ptr<const Image> image;  // null until its headers are paged in
   bool is_image = true;                // false: it was read, and is none
   // Words of the slots as last read: which slots lead to an address. Values that slots once held
   // stay: a lazy slot leads to its own PLT stub first and to the function later.
   std::unordered_multimap<std::uint64_t, std::size_t> slots_by_target;
+  std::optional<std::vector<Run>> wanted_runs = {};  // nullopt: all slots are wanted
 
   [[nodiscard]] Va slot_address(std::size_t slot) const {
     return module.base + image->slots[slot].offset;
   }
-  // Address spans of the import slots, one watch each.
+  // Of the slots that are wanted; needs `image`.
+  [[nodiscard]] const std::vector<Run>& runs() const {
+    return wanted_runs ? *wanted_runs : image->slot_runs;
+  }
+  // Address spans of these runs, one watch each.
   [[nodiscard]] std::vector<VaRange> slot_ranges() const;
 };
 

@@ -5,14 +5,17 @@ namespace swat::daemon {
 using os::linux_os::Effect;
 using os::linux_os::SyscallAbi;
 
-void SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
+bool SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
   const SyscallEvent call = read(*entry.abi, actor);
   const Effect effect = os::linux_os::effect_of(call.name);
-  log_.write(actor.scene, call);
-  if (effect == Effect::kExits) return life_.end(actor);
-  if (effect != Effect::kNone && may_move_modules(effect, *entry.abi, call, actor.thread)) {
+  const bool wanted = actor.selected && wanted_.wants(call.name);
+  if (wanted) log_.write(actor.scene, call);
+  if (effect == Effect::kExits) {
+    life_.end(actor);
+  } else if (effect != Effect::kNone && may_move_modules(effect, *entry.abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }
+  return wanted;
 }
 
 SyscallEvent SyscallLog::read(const SyscallAbi& abi, const Actor& actor) {

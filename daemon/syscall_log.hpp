@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "daemon/process_life.hpp"
+#include "daemon/selection.hpp"
 #include "daemon/trap.hpp"
 #include "daemon/vm.hpp"
 
@@ -13,13 +14,19 @@ namespace swat::daemon {
 class SyscallLog {
  public:
   // All outlive this.
-  SyscallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, ProcessLife& life, EventLog& log)
-      : vm_(vm), model_(model), processes_(processes), life_(life), log_(log) {}
+  SyscallLog(Vm& vm, os::OsModel& model, ProcessTable& processes, ProcessLife& life, EventLog& log,
+             SyscallFilter wanted)
+      : vm_(vm),
+        model_(model),
+        processes_(processes),
+        life_(life),
+        log_(log),
+        wanted_(std::move(wanted)) {}
 
-  // Logs the syscall that `actor` makes through `entry`. The vCPU's registers are those of the
-  // stop, whether the guest stands still or runs on already; arguments in its memory need the
-  // former.
-  void enter(const EntryTrap& entry, const Actor& actor);
+  // Logs the syscall that `actor` makes through `entry`; false when it is not one that was
+  // selected: then only its effects are noticed. The vCPU's registers are those of the stop,
+  // whether the guest stands still or runs on already; arguments in its memory need the former.
+  bool enter(const EntryTrap& entry, const Actor& actor);
 
  private:
   [[nodiscard]] SyscallEvent read(const os::linux_os::SyscallAbi& abi, const Actor& actor);
@@ -34,6 +41,7 @@ class SyscallLog {
   ProcessTable& processes_;
   ProcessLife& life_;
   EventLog& log_;
+  SyscallFilter wanted_;
 };
 
 }  // namespace swat::daemon

@@ -27,10 +27,12 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       options_(std::move(options)),
       processes_(model),
       traps_(vm.session()),
-      module_traps_(processes_, traps_, log, planner_.imports(), options_.functions),
-      life_(model, processes_, module_traps_, log),
-      syscalls_(vm, model, processes_, life_, log),
-      calls_(vm, model, processes_, traps_, log) {}
+      module_traps_(processes_, traps_, log,
+                    options_.selection.calls.is_none() ? nullptr : planner_.imports(),
+                    options_.functions, options_.selection.calls),
+      life_(model, processes_, module_traps_, log, options_.selection),
+      syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
+      calls_(vm, model, processes_, traps_, log, options_.selection.calls) {}
 
 Result<> Tracer::run() {
   SWAT_CHECK(arm());
@@ -161,11 +163,9 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
     return entry.stop_pc == pc || (is_smp() && entry.late_pc == pc);
   };
   const auto trap = std::find_if(traps.begin(), traps.end(), is_it);
-  if (trap != traps.end()) {
-    syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor);
-  } else {
-    ++idle_stops_;
-  }
+  const bool is_event =
+      trap != traps.end() && syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor);
+  if (!is_event) ++idle_stops_;
   if (!is_smp()) return {};
   // Not to be found here again when another vCPU stops before this one has run.
   return trap != traps.end() ? step_over(vcpu, pc, actor.thread) : vm_.session().resume();
@@ -193,11 +193,12 @@ Result<> Tracer::on_breakpoint(unsigned vcpu) {
   if (trap == nullptr) return pass_over();
   const Trap hit = *trap;  // meet() may move traps
   const Actor actor = SWAT_TRY(meet(vcpu));
-  if (const auto* entry = std::get_if<EntryTrap>(&hit.what)) {
-    syscalls_.enter(*entry, actor);
-  } else if (const auto* function = std::get_if<FunctionTrap>(&hit.what)) {
-    calls_.function(*function, pc, actor);
-  }
+  const auto* entry = std::get_if<EntryTrap>(&hit.what);
+  const auto* function = std::get_if<FunctionTrap>(&hit.what);
+  const bool is_event = entry != nullptr
+                            ? syscalls_.enter(*entry, actor)
+                            : function != nullptr && calls_.function(*function, pc, actor);
+  if (!is_event) ++idle_stops_;
   return step_over(vcpu, pc, actor.thread);
 }
 

@@ -16,6 +16,7 @@
 #include "daemon/planner.hpp"
 #include "daemon/process_life.hpp"
 #include "daemon/process_table.hpp"
+#include "daemon/selection.hpp"
 #include "daemon/syscall_log.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
@@ -26,6 +27,7 @@ struct TraceOptions {
   std::optional<std::chrono::milliseconds> duration;
   std::optional<std::uint64_t> max_events;
   std::vector<FunctionPattern> functions;
+  Selection selection;
 };
 
 class Tracer {
@@ -38,7 +40,7 @@ class Tracer {
   // guest stopped, for Vm::release. kDisconnected: QEMU has gone.
   [[nodiscard]] Result<> run();
 
-  // Stops that were no event: other accesses to a watched word.
+  // Stops that were no event: other accesses to a watched word, and what was not selected.
   [[nodiscard]] std::uint64_t idle_stops() const { return idle_stops_; }
 
  private:

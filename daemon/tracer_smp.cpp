@@ -73,7 +73,7 @@ Result<> Tracer::settle_others(unsigned stopped) {
 
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
-  syscalls_.enter(entry, actor);
+  if (!syscalls_.enter(entry, actor)) ++idle_stops_;
   const auto stop = step(vcpu);
   if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
   return {};

@@ -70,6 +70,14 @@ constexpr SyscallAbi kAbis[] = {
      kI386Names},
 };
 
+constexpr std::string_view kProcessClass[] = {"clone", "clone3",     "execve", "execveat",
+                                              "exit",  "exit_group", "fork",   "vfork",
+                                              "wait4", "waitid",     "waitpid"};
+
+constexpr SyscallClass kClasses[] = {
+    {"process", kProcessClass},
+};
+
 struct EffectRow {
   std::string_view name;
   Effect effect;
@@ -98,6 +106,20 @@ std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
   constexpr std::uint64_t kX32Bit = 0x40000000;  // [asm/unistd.h, __X32_SYSCALL_BIT]
   if (abi.word == 8) number &= ~kX32Bit;
   return number < abi.names.size() ? abi.names[number] : std::string_view{};
+}
+
+std::vector<std::string_view> syscall_names() {
+  std::vector<std::string_view> names;
+  for (const SyscallAbi& abi : kAbis) {
+    std::copy_if(abi.names.begin(), abi.names.end(), std::back_inserter(names),
+                 [](std::string_view name) { return !name.empty(); });
+  }
+  return names;
+}
+
+const SyscallClass* find_syscall_class(std::string_view name) {
+  const auto* const row = std::ranges::find(kClasses, name, &SyscallClass::name);
+  return row == std::end(kClasses) ? nullptr : row;
 }
 
 Effect effect_of(std::string_view name) {

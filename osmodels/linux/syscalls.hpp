@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "osmodels/model.hpp"
 
@@ -35,6 +36,17 @@ struct SyscallAbi {
 
 // Name in the ABI's table; x32 numbers (bit 30) are looked up without that bit. "" if unknown.
 [[nodiscard]] std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
+
+// Every name of every ABI, each at least once.
+[[nodiscard]] std::vector<std::string_view> syscall_names();
+
+// What strace selects by %name. [strace(1), "-e trace=syscall_set"]
+struct SyscallClass {
+  std::string_view name;  // without the percent sign
+  std::span<const std::string_view> members;
+};
+// Null: there is none of that name.
+[[nodiscard]] const SyscallClass* find_syscall_class(std::string_view name);
 
 // What a syscall may do to the caller's address space or life.
 enum class Effect { kNone, kMaps, kUnmaps, kExecs, kExits };

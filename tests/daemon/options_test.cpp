@@ -73,6 +73,33 @@ TEST(Options, NameFunctionsOnceOrMore) {
   EXPECT_EQ(options.trace.functions[1].function, "free");
 }
 
+TEST(Options, SelectEverythingByDefault) {
+  const Selection selection = parsed({}).trace.selection;
+  EXPECT_TRUE(selection.syscalls.is_all());
+  EXPECT_TRUE(selection.calls.is_all());
+  EXPECT_TRUE(selection.processes.is_all());
+}
+
+TEST(Options, SelectWhatTheyName) {
+  const Selection selection = parsed({"-e", "trace=execve", "--calls", "libc.so.6!*", "--calls",
+                                      "libm.so.6!sin", "-p", "812", "-p", "sh", "-f"})
+                                  .trace.selection;
+  EXPECT_TRUE(selection.syscalls.wants("execve"));
+  EXPECT_FALSE(selection.syscalls.wants("open"));
+  EXPECT_TRUE(selection.calls.wants("libm.so.6", "sin"));
+  EXPECT_FALSE(selection.calls.wants("libm.so.6", "cos"));
+  EXPECT_TRUE(selection.processes.pids.contains(812));
+  EXPECT_TRUE(selection.processes.names.contains("sh"));
+  EXPECT_TRUE(selection.processes.follow);
+}
+
+// The name of a command is a process's name where one is expected.
+TEST(Options, SelectAProcessThatIsCalledAsACommandIs) {
+  const Options options = parsed({"-p", "ps"});
+  EXPECT_EQ(options.command, Command::kTrace);
+  EXPECT_TRUE(options.trace.selection.processes.names.contains("ps"));
+}
+
 TEST(Options, OfCommandsHaveTheirEffect) {
   EXPECT_EQ(parsed({"modules", "-p", "7"}).pid, 7u);
   EXPECT_EQ(parsed({"functions", "--pid", "7"}).pid, 7u);
@@ -118,6 +145,13 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
                                              {"--max-events", "0"},
                                              {"--max-events", "-1"},
                                              {"--max-events", "many"},
+                                             {"-e", ""},
+                                             {"-e", "trace=opne"},
+                                             {"--calls", "libc!"},
+                                             {"-p", ""},
+                                             {"-p", "0"},
+                                             {"-p", "4294967297"},
+                                             {"-f"},
                                              {"--break", "!malloc"},
                                              {"--break", "libc!"},
                                              {"--gdb", "nowhere"},
@@ -131,7 +165,7 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
 
 TEST(Options, AreRefusedWithoutTheirValue) {
   for (const char* word : {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration",
-                           "--max-events", "--break"}) {
+                           "--max-events", "--break", "-e", "--calls", "-p"}) {
     expect_refused({"--gdb", ":1234", word});
   }
 }
@@ -145,6 +179,9 @@ TEST(Options, AreRefusedWhenTheyAreOfTracingAndThatIsNotAskedFor) {
   for (const char* command : {"ps", "modules", "functions", "doctor"}) {
     expect_refused({"--gdb", ":1234", "--json", "out.json", command});
     expect_refused({"--gdb", ":1234", "--break", "malloc", command});
+    expect_refused({"--gdb", ":1234", "-e", "open", command});
+    expect_refused({"--gdb", ":1234", "--calls", "none", command});
+    expect_refused({"--gdb", ":1234", "-p", "1", command});
   }
 }
 

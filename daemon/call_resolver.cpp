@@ -148,6 +148,19 @@ Result<Va> slot_of_call(VirtualMemory& memory, Va return_address) {
   return fail(Errc::kNotFound, "no call before the return address", return_address.value);
 }
 
+bool is_import_target(ProcessView& view, VirtualMemory& memory, Va target) {
+  if (view.module_at(target) == nullptr) return false;
+  const auto leads_there = [&](const LoadedModule& loaded) {
+    return loaded.image != nullptr && loaded.slots_by_target.contains(target.value);
+  };
+  if (std::ranges::any_of(view.modules, leads_there)) return true;
+  for (LoadedModule& loaded : view.modules) {
+    if (loaded.image == nullptr) continue;
+    for (const auto& run : loaded.image->slot_runs) reread(loaded, run, memory);
+  }
+  return std::ranges::any_of(view.modules, leads_there);
+}
+
 std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const CallSite& site) {
   LoadedModule* loaded = module_of_slots(view, site.watch);
   if (loaded == nullptr || loaded->image == nullptr) return {};

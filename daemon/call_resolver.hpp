@@ -30,6 +30,10 @@ struct Call {
 [[nodiscard]] std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory,
                                                const CallSite& site);
 
+// Whether some import slot of the process leads to `target` now, or has led there. Reads the slots
+// of all its modules when none is known to: a slot may have been bound a moment ago.
+[[nodiscard]] bool is_import_target(ProcessView& view, VirtualMemory& memory, Va target);
+
 // The word through which the call that returns to `return_address` went: call *slot, or a call of a
 // PLT stub. kNotFound when the code there is neither.
 [[nodiscard]] Result<Va> slot_of_call(VirtualMemory& memory, Va return_address);

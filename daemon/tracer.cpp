@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/vcpu_writes.hpp"
+#include "osmodels/linux/kernel_locator.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -54,6 +55,11 @@ Result<> Tracer::arm() {
                  plan.why.empty() ? "" : ", ", plan.why);
     SWAT_CHECK(traps_.add(plan.traps));
     for (const Trap& trap : plan.traps) entries_.push_back(std::get<EntryTrap>(trap.what));
+  }
+  constexpr unsigned kPageFault = 14;
+  if (const auto tables = vm_.guest().x86_tables(0)) {
+    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault);
+    if (gate) page_fault_entry_ = gate->target;
   }
   if (planner_.imports() == nullptr) spdlog::info("calls: only of functions named with --break");
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());

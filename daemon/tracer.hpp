@@ -74,6 +74,7 @@ class Tracer {
   [[nodiscard]] Result<> settle_others(unsigned stopped);
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
+  [[nodiscard]] bool may_have_called(unsigned vcpu);
   [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc) const;
 
   [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
@@ -91,6 +92,7 @@ class Tracer {
   SyscallLog syscalls_;
   CallLog calls_;
   std::vector<EntryTrap> entries_;
+  std::optional<Va> page_fault_entry_;
   Clock::time_point end_;
   std::uint64_t idle_stops_ = 0;
 };

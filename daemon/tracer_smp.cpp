@@ -18,14 +18,7 @@ namespace swat::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kStepTimeout{2000};
-
-// Whether `at` is where a slot of some module leads.
-bool is_call_target(const ProcessView& view, Va at) {
-  for (const LoadedModule& loaded : view.modules) {
-    if (loaded.image != nullptr && loaded.slots_by_target.contains(at.value)) return true;
-  }
-  return false;
-}
+constexpr unsigned kStepTries = 3;
 
 }  // namespace
 
@@ -54,10 +47,7 @@ Result<> Tracer::settle_others(unsigned stopped) {
     if (vcpu == stopped) continue;
     if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu))) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
-    } else if (!vm_.guest().in_kernel(vcpu)) {
-      const auto thread = model_.current(vcpu);
-      const ProcessView* view = thread ? processes_.find(thread->process) : nullptr;
-      if (view == nullptr || !is_call_target(*view, pc_of(vcpu))) continue;
+    } else if (may_have_called(vcpu)) {
       SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
     } else {
       continue;
@@ -71,22 +61,38 @@ Result<> Tracer::settle_others(unsigned stopped) {
   return {};
 }
 
+// At a callee's first instruction; or, when the callee's page was absent, at that of the fault
+// handler, before the interrupt that QEMU stops with could be taken.
+bool Tracer::may_have_called(unsigned vcpu) {
+  Va callee = pc_of(vcpu);
+  if (vm_.guest().in_kernel(vcpu)) {
+    if (callee != page_fault_entry_) return false;
+    callee = Va{vm_.guest().reg_or_zero(vcpu, "cr2")};
+  }
+  const auto thread = model_.current(vcpu);
+  ProcessView* view = thread ? processes_.find(thread->process) : nullptr;
+  return view != nullptr && is_import_target(*view, *model_.memory(thread->process), callee);
+}
+
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (!syscalls_.enter(entry, actor)) ++idle_stops_;
-  const auto stop = step(vcpu);
-  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+  const Va pc = pc_of(vcpu);
+  // When the vCPU was paused just before it could stop by itself, the first step reports the hit
+  // and executes nothing.
+  for (unsigned i = 0; i < kStepTries && pc_of(vcpu) == pc; ++i) {
+    const auto stop = step(vcpu);
+    if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+  }
   return {};
 }
 
 Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
-  const Va pc = pc_of(vcpu);
   const ProcessView* view = processes_.find(actor.thread.process);
   if (view == nullptr) return {};
   std::vector<std::pair<Va, Call>> calls;  // by the watch that would report each
   for (const LoadedModule& loaded : view->modules) {
-    if (loaded.image == nullptr || !loaded.slots_by_target.contains(pc.value)) continue;
     for (const VaRange& slots : loaded.slot_ranges()) {
       if (auto call = calls_.import_at(vcpu, slots.start, actor.thread))
         calls.emplace_back(slots.start, *call);

@@ -1,5 +1,6 @@
 #include "gdbproto/hex.hpp"
 
+#include <array>
 #include <charconv>
 
 namespace swat::gdbproto {
@@ -7,13 +8,21 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
 
+constexpr std::uint8_t kNoDigit = 16;
+
+constexpr std::array<std::uint8_t, 256> kValues = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(kNoDigit);
+  for (std::uint8_t i = 0; i < 10; ++i) values[static_cast<std::size_t>('0') + i] = i;
+  for (std::uint8_t i = 10; i < 16; ++i) {
+    values[static_cast<std::size_t>('a') + i - 10] = i;
+    values[static_cast<std::size_t>('A') + i - 10] = i;
+  }
+  return values;
+}();
+
 // 16 and above: no digit.
-constexpr unsigned digit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
-  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10;
-  return 16;
-}
+constexpr unsigned digit(char c) { return kValues[static_cast<unsigned char>(c)]; }
 
 }  // namespace
 
@@ -35,13 +44,14 @@ void append_hex_number(std::string& text, std::uint64_t value, std::size_t min_d
 
 bool decode_hex(std::string_view text, std::span<std::byte> into) {
   if (text.size() != 2 * into.size()) return false;
+  unsigned all = 0;
   for (std::size_t i = 0; i < into.size(); ++i) {
     const unsigned high = digit(text[2 * i]);
     const unsigned low = digit(text[2 * i + 1]);
-    if ((high | low) > 15) return false;
+    all |= high | low;
     into[i] = static_cast<std::byte>(high << 4 | low);
   }
-  return true;
+  return all < kNoDigit;
 }
 
 std::optional<std::uint64_t> parse_hex_number(std::string_view text) {

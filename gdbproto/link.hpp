@@ -16,7 +16,8 @@ class Link {
   // Writes all of `bytes` at once (one write(2) where the kernel takes it): what stands in one call
   // is never split by us, because the RSP hot path depends on it (facts: 3.1).
   [[nodiscard]] virtual Result<> send(std::string_view bytes) = 0;
-  // Appends what has arrived to `into`, waiting at most `timeout` for the first byte.
+  // Appends what has arrived to `into`, waiting `timeout` for the first byte (a socket's may be up
+  // to 50 ms late).
   // kTimeout: nothing came. kInterrupted: the process was asked to stop. kDisconnected: peer gone.
   [[nodiscard]] virtual Result<> receive(std::string& into, std::chrono::milliseconds timeout) = 0;
 };

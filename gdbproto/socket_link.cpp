@@ -1,5 +1,9 @@
 #include "gdbproto/socket_link.hpp"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <array>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
@@ -7,8 +11,11 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 namespace swat::gdbproto {
@@ -22,7 +29,9 @@ using Socket = asio::generic::stream_protocol::socket;
 constexpr std::size_t kReceiveBytes = 64 << 10;
 constexpr std::size_t kMaxUnixPath = 107;  // sun_path, less its NUL
 // A peer that takes no bytes for so long is as good as gone.
-constexpr std::chrono::seconds kSendTimeout{10};
+constexpr std::chrono::milliseconds kSendTimeout{10'000};
+// How long a wait may go on beyond its time, and how late a signal may be noticed.
+constexpr std::chrono::milliseconds kReceiveSlice{50};
 // A busy link finds bytes at every receive() and never waits; it looks for signals this often.
 constexpr unsigned kReceivesPerPoll = 32;
 
@@ -51,8 +60,8 @@ struct IoLoop::Impl {
 
   // Runs handlers until `done`, a signal that counts, or `deadline`.
   template <class Done>
-  void run(const Done& done, Clock::time_point deadline, bool heed_signals = true) {
-    while (!done() && !(heed_signals && interrupting())) {
+  void run(const Done& done, Clock::time_point deadline) {
+    while (!done() && !interrupting()) {
       if (io.stopped()) io.restart();
       if (io.run_one_until(deadline) == 0) return;
     }
@@ -75,26 +84,37 @@ void IoLoop::acknowledge_stop() { impl_->acknowledged = true; }
 
 namespace {
 
-// Handlers hold it by shared_ptr: one may still be queued in the loop when the link is gone.
-struct Wait {
-  bool armed = false;
+// An open socket, by its descriptor.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
 };
 
+// Plain blocking calls: at thousands of stops a second each further system call is felt, and a
+// wait through a reactor takes three where recv(2) takes one.
 class SocketLink final : public Link {
  public:
-  SocketLink(IoLoop::Impl& loop, Socket socket) : loop_(loop), socket_(std::move(socket)) {}
+  // `socket` blocks, for kReceiveSlice and kSendTimeout at most.
+  SocketLink(IoLoop::Impl& loop, Descriptor socket) : loop_(loop), socket_(std::move(socket)) {}
 
   Result<> send(std::string_view bytes) override {
-    const auto deadline = Clock::now() + kSendTimeout;
     while (!bytes.empty()) {
-      error_code error;
-      bytes.remove_prefix(socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error));
-      if (error == asio::error::would_block) {
-        if (!wait(Socket::wait_write, writable_, deadline, /*heed_signals=*/false)) {
-          return disconnected("the peer takes no more bytes");
-        }
-      } else if (error) {
-        return disconnected(error.message());
+      const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n >= 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(n));
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return disconnected("the peer takes no more bytes");
+      } else if (errno != EINTR) {
+        return disconnected(std::strerror(errno));
       }
     }
     return {};
@@ -105,41 +125,46 @@ class SocketLink final : public Link {
     const auto deadline = Clock::now() + timeout;
     for (;;) {
       if (loop_.interrupting()) return fail(Errc::kInterrupted, "asked to stop");
-      error_code error;
-      const std::size_t n = socket_.read_some(asio::buffer(buffer_), error);
-      if (!error) {
-        into.append(buffer_.data(), n);
+      const ssize_t n = recv(socket_.get(), buffer_.data(), buffer_.size(), 0);
+      if (n > 0) {
+        into.append(buffer_.data(), static_cast<std::size_t>(n));
         return {};
       }
-      if (error == asio::error::eof) return disconnected("the peer closed the connection");
-      if (error != asio::error::would_block) return disconnected(error.message());
-      if (!wait(Socket::wait_read, readable_, deadline, /*heed_signals=*/true)) {
-        if (loop_.interrupting()) return fail(Errc::kInterrupted, "asked to stop");
-        return fail(Errc::kTimeout, "nothing received");
+      if (n == 0) return disconnected("the peer closed the connection");
+      if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        return disconnected(std::strerror(errno));
       }
+      loop_.poll();
+      if (loop_.interrupting()) return fail(Errc::kInterrupted, "asked to stop");
+      if (Clock::now() >= deadline) return fail(Errc::kTimeout, "nothing received");
     }
   }
 
  private:
-  // False when `deadline` passed first, or a signal came. The wait then stays armed for the next
-  // call: arming costs a system call, cancelling another.
-  bool wait(Socket::wait_type what, const std::shared_ptr<Wait>& state, Clock::time_point deadline,
-            bool heed_signals) {
-    if (!state->armed) {
-      state->armed = true;
-      socket_.async_wait(what, [state](error_code) { state->armed = false; });
-    }
-    loop_.run([&] { return !state->armed; }, deadline, heed_signals);
-    return !state->armed;
-  }
-
   IoLoop::Impl& loop_;  // outlives the link
-  Socket socket_;
-  std::shared_ptr<Wait> readable_ = std::make_shared<Wait>();
-  std::shared_ptr<Wait> writable_ = std::make_shared<Wait>();
+  Descriptor socket_;
   unsigned receives_ = 0;
   std::array<char, kReceiveBytes> buffer_;
 };
+
+// From here on no reactor watches the socket, and its calls block, for a while.
+Result<Descriptor> blocking(Socket socket) {
+  error_code error;
+  Descriptor fd(socket.release(error));
+  if (error) return disconnected(error.message());
+  const auto as_timeval = [](std::chrono::milliseconds ms) {
+    return timeval{ms.count() / 1000, ms.count() % 1000 * 1000};
+  };
+  const timeval receive = as_timeval(kReceiveSlice);
+  const timeval send = as_timeval(kSendTimeout);
+  const int flags = fcntl(fd.get(), F_GETFL);
+  if (flags < 0 || fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK) != 0 ||
+      setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof(receive)) != 0 ||
+      setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &send, sizeof(send)) != 0) {
+    return disconnected(std::strerror(errno));
+  }
+  return fd;
+}
 
 // What a connection attempt came to, shared with handlers that may outlive it.
 template <class Value>
@@ -209,10 +234,9 @@ Result<std::unique_ptr<Link>> connect(IoLoop& loop, const Endpoint& endpoint,
   if (!socket) {
     return fail(socket.error().code, endpoint.to_string() + ": " + socket.error().what);
   }
-  error_code error;
-  socket->non_blocking(true, error);
-  if (error) return disconnected(endpoint.to_string() + ": " + error.message());
-  return std::make_unique<SocketLink>(loop.impl(), std::move(*socket));
+  auto fd = blocking(std::move(*socket));
+  if (!fd) return disconnected(endpoint.to_string() + ": " + fd.error().what);
+  return std::make_unique<SocketLink>(loop.impl(), std::move(*fd));
 }
 
 Result<Endpoint> Endpoint::parse(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <pugixml.hpp>
 #include <utility>
 
@@ -112,12 +113,21 @@ Result<TargetDescription> TargetDescription::parse(std::string_view xml, const F
   TargetDescription target;
   target.architecture_ = std::move(walk.architecture);
   target.registers_ = std::move(walk.registers);
+  target.index_names();
   return target;
 }
 
+void TargetDescription::index_names() {
+  by_name_.resize(registers_.size());
+  std::iota(by_name_.begin(), by_name_.end(), std::size_t{0});
+  // Stable: of two registers of one name the first is found.
+  std::ranges::stable_sort(by_name_, {}, [this](std::size_t i) { return name_of(i); });
+}
+
 const RegisterInfo* TargetDescription::find(std::string_view name) const {
-  const auto at = std::ranges::find(registers_, name, &RegisterInfo::name);
-  return at == registers_.end() ? nullptr : &*at;
+  const auto at =
+      std::ranges::lower_bound(by_name_, name, {}, [this](std::size_t i) { return name_of(i); });
+  return at == by_name_.end() || name_of(*at) != name ? nullptr : &registers_[*at];
 }
 
 Result<std::uint64_t> TargetDescription::value(std::span<const std::byte> g,

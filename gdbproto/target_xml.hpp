@@ -37,8 +37,12 @@ class TargetDescription {
                                             const RegisterInfo& reg) const;
 
  private:
+  void index_names();
+  [[nodiscard]] std::string_view name_of(std::size_t i) const { return registers_[i].name; }
+
   std::string architecture_;
   std::vector<RegisterInfo> registers_;
+  std::vector<std::size_t> by_name_;  // indices of registers_, for find(): it is on the hot path
 };
 
 }  // namespace swat::gdbproto

@@ -1,6 +1,5 @@
 #include "gdbproto/hex.hpp"
 
-#include <array>
 #include <charconv>
 
 namespace swat::gdbproto {
@@ -8,21 +7,17 @@ namespace {
 
 constexpr std::string_view kDigits = "0123456789abcdef";
 
-constexpr std::uint8_t kNoDigit = 16;
+constexpr std::uint8_t kNoDigit = 0x80;
 
-constexpr std::array<std::uint8_t, 256> kValues = [] {
-  std::array<std::uint8_t, 256> values{};
-  values.fill(kNoDigit);
-  for (std::uint8_t i = 0; i < 10; ++i) values[static_cast<std::size_t>('0') + i] = i;
-  for (std::uint8_t i = 10; i < 16; ++i) {
-    values[static_cast<std::size_t>('a') + i - 10] = i;
-    values[static_cast<std::size_t>('A') + i - 10] = i;
-  }
-  return values;
-}();
-
-// 16 and above: no digit.
-constexpr unsigned digit(char c) { return kValues[static_cast<unsigned char>(c)]; }
+// A digit's value; anything else: kNoDigit or above. Without branches and tables, so that the
+// compiler handles many digits at once: registers come as 1200 of them at every stop.
+constexpr std::uint8_t digit(char c) {
+  const auto byte = static_cast<std::uint8_t>(c);
+  const auto decimal = static_cast<std::uint8_t>(byte - '0');
+  const auto letter = static_cast<std::uint8_t>((byte | 0x20) - 'a');
+  const auto of_letter = letter < 6 ? static_cast<std::uint8_t>(letter + 10) : kNoDigit;
+  return decimal < 10 ? decimal : of_letter;
+}
 
 }  // namespace
 
@@ -44,11 +39,11 @@ void append_hex_number(std::string& text, std::uint64_t value, std::size_t min_d
 
 bool decode_hex(std::string_view text, std::span<std::byte> into) {
   if (text.size() != 2 * into.size()) return false;
-  unsigned all = 0;
+  std::uint8_t all = 0;
   for (std::size_t i = 0; i < into.size(); ++i) {
-    const unsigned high = digit(text[2 * i]);
-    const unsigned low = digit(text[2 * i + 1]);
-    all |= high | low;
+    const std::uint8_t high = digit(text[2 * i]);
+    const std::uint8_t low = digit(text[2 * i + 1]);
+    all = static_cast<std::uint8_t>(all | high | low);
     into[i] = static_cast<std::byte>(high << 4 | low);
   }
   return all < kNoDigit;
@@ -59,7 +54,7 @@ std::optional<std::uint64_t> parse_hex_number(std::string_view text) {
   std::uint64_t value = 0;
   for (const char c : text) {
     const unsigned d = digit(c);
-    if (d > 15) return std::nullopt;
+    if (d >= kNoDigit) return std::nullopt;
     value = value << 4 | d;
   }
   return value;

@@ -27,6 +27,22 @@ std::optional<Call> CallLog::import_at(unsigned vcpu, Va watch, const os::Thread
   return resolve_call(*view, *memory, site);
 }
 
+std::vector<CallLog::Candidate> CallLog::imports_at(unsigned vcpu, const os::Thread& thread) {
+  std::vector<Candidate> found;
+  const ProcessView* view = processes_.find(thread.process);
+  if (view == nullptr) return found;
+  for (const LoadedModule& loaded : view->modules) {
+    for (const VaRange& slots : loaded.slot_ranges()) {
+      auto call = import_at(vcpu, slots.start, thread);
+      if (!call) continue;
+      const Va back = call->return_address.value_or(Va{});
+      const auto slot = slot_of_call(*model_.memory(thread.process), back);
+      found.push_back({slots.start, *std::move(call), slot && slots.contains(*slot)});
+    }
+  }
+  return found;
+}
+
 bool CallLog::import(Call call, const Actor& actor) {
   if (!actor.selected || !wanted_.wants(call.module, call.function)) return false;
   if (traps_.at_breakpoint(call.address) != nullptr) return false;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
+#include <vector>
 
 #include "daemon/call_resolver.hpp"
 #include "daemon/process_life.hpp"
@@ -29,6 +30,13 @@ class CallLog {
   // The call that led to a read in the span watched from `watch` on, if it was one. The guest
   // stands still.
   [[nodiscard]] std::optional<Call> import_at(unsigned vcpu, Va watch, const os::Thread& thread);
+  // Every call that may have brought the vCPU where it stands, whatever watch is named: one a span.
+  struct Candidate {
+    Va watch;
+    Call call;
+    bool certain;  // the very instruction that called goes through a slot of the span
+  };
+  [[nodiscard]] std::vector<Candidate> imports_at(unsigned vcpu, const os::Thread& thread);
   // False when it is not one that was selected, or a breakpoint on the callee reports it itself.
   bool import(Call call, const Actor& actor);
   // The breakpoint of `what` has been hit at `pc`. False: it is of nobody that was selected.

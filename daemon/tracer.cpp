@@ -149,6 +149,7 @@ Result<> Tracer::pass_over() {
 
 Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
   const Actor actor = SWAT_TRY(meet(vcpu));
+  if (is_smp()) return on_watch_of_several(vcpu, watch, actor);
   const auto traps = traps_.at_watch(watch);
   if (traps.empty()) return pass_over();  // removed a moment ago, or left behind by another client
   if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
@@ -160,31 +161,19 @@ Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
 Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                 const Actor& actor) {
   const auto id = vm_.session().threads()[vcpu];
-  if (!is_smp()) {
-    vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
-  }
+  vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
   const Va pc = pc_of(vcpu);
-  const auto is_it = [&](const Trap* trap) {
-    const auto& entry = std::get<EntryTrap>(trap->what);
-    return entry.stop_pc == pc || (is_smp() && entry.late_pc == pc);
-  };
-  const auto trap = std::find_if(traps.begin(), traps.end(), is_it);
+  const auto trap = std::ranges::find_if(
+      traps, [&](const Trap* t) { return std::get<EntryTrap>(t->what).stop_pc == pc; });
   const bool is_event =
       trap != traps.end() && syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor);
   if (!is_event) ++idle_stops_;
-  if (!is_smp()) return {};
-  // Not to be found here again when another vCPU stops before this one has run.
-  return trap != traps.end() ? step_over(vcpu, pc, actor.thread) : vm_.session().resume();
+  return {};
 }
 
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
-  const bool in_kernel = vm_.guest().in_kernel(vcpu);
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
-  if (call && is_smp() && !in_kernel) {
-    SWAT_CHECK(step_over(vcpu, pc_of(vcpu), actor.thread));
-  } else {
-    SWAT_CHECK(vm_.session().resume());
-  }
+  SWAT_CHECK(vm_.session().resume());
   log_import(std::move(call), actor);
   return {};
 }

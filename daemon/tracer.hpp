@@ -71,11 +71,12 @@ class Tracer {
 
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
+  [[nodiscard]] Result<> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> settle_others(unsigned stopped);
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
   [[nodiscard]] bool may_have_called(unsigned vcpu);
-  [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc) const;
+  [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc, bool or_late) const;
 
   [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
 

@@ -10,7 +10,11 @@
 // can stand there. A step of that vCPU alone makes QEMU report and forget the hit. For a call the
 // PC is not proof enough, as a vCPU may be paused at a function's first instruction by chance;
 // there the step's own report tells.
-#include <array>
+//
+// What that cannot find is a read of slots that was no call, ld.so's: its hit stays in QEMU, and
+// the vCPU's next stop is reported under the name of that old watch. So where a vCPU stands counts
+// for more than the watch that is named.
+#include <algorithm>
 
 #include "daemon/tracer.hpp"
 
@@ -19,6 +23,14 @@ namespace {
 
 constexpr std::chrono::milliseconds kStepTimeout{2000};
 constexpr unsigned kStepTries = 3;
+
+// The call that the named watch reports; else, as the name may be an old one, one that is certain.
+std::optional<Call> pick(const std::vector<CallLog::Candidate>& calls, std::optional<Va> watch) {
+  const auto named = std::ranges::find_if(calls, [&](const auto& c) { return c.watch == watch; });
+  if (named != calls.end()) return named->call;
+  const auto certain = std::ranges::find_if(calls, &CallLog::Candidate::certain);
+  return certain != calls.end() ? std::optional(certain->call) : std::nullopt;
+}
 
 }  // namespace
 
@@ -29,12 +41,28 @@ Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
   return stop;
 }
 
-const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc) const {
+const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc, bool or_late) const {
   for (const EntryTrap& entry : entries_) {
     // Breakpoints have no vCPU: one that was not reported is hit again.
-    if (entry.vcpu == vcpu && entry.stop_pc == pc) return &entry;
+    if (entry.vcpu != vcpu) continue;
+    if (entry.stop_pc == pc || (or_late && entry.late_pc == pc)) return &entry;
   }
   return nullptr;
+}
+
+Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
+  const Va pc = pc_of(vcpu);
+  if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
+    if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
+    // Not to be found here again when another vCPU stops before this one has run.
+    return step_over(vcpu, pc, actor.thread);
+  }
+  std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
+  if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
+  const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);
+  SWAT_CHECK(is_at_callee ? step_over(vcpu, pc, actor.thread) : vm_.session().resume());
+  log_import(std::move(call), actor);
+  return {};
 }
 
 Result<> Tracer::settle_others(unsigned stopped) {
@@ -45,7 +73,7 @@ Result<> Tracer::settle_others(unsigned stopped) {
   }
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == stopped) continue;
-    if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu))) {
+    if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
     } else if (may_have_called(vcpu)) {
       SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
@@ -89,24 +117,10 @@ Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
 
 Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
-  const ProcessView* view = processes_.find(actor.thread.process);
-  if (view == nullptr) return {};
-  std::vector<std::pair<Va, Call>> calls;  // by the watch that would report each
-  for (const LoadedModule& loaded : view->modules) {
-    for (const VaRange& slots : loaded.slot_ranges()) {
-      if (auto call = calls_.import_at(vcpu, slots.start, actor.thread))
-        calls.emplace_back(slots.start, *call);
-    }
-  }
+  const auto calls = calls_.imports_at(vcpu, actor.thread);
   const auto stop = step(vcpu);
   if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
-  if (!stop || !stop->watch) return {};
-  for (auto& [watch, call] : calls) {
-    if (watch != *stop->watch) continue;
-    log_import(std::move(call), actor);
-    return {};
-  }
-  ++idle_stops_;
+  if (stop && stop->watch) log_import(pick(calls, stop->watch), actor);
   return {};
 }
 

@@ -28,7 +28,7 @@ Result<> ProcessLife::list() {
 // A process in the middle of its own exit or exec has unreadable maps; its next event retries.
 Result<> ProcessLife::read_modules(const Actor& actor, bool announce) {
   if (!tracks_modules_) return {};
-  const auto read = modules_.refresh(actor.thread, actor.scene, announce);
+  auto read = modules_.refresh(actor.thread, actor.scene, announce);
   if (read || read.error().code == Errc::kDisconnected) return read;
   const os::Process& process = actor.thread.process;
   spdlog::debug("maps of {} ({}): {}", process.pid, process.name, read.error().what);

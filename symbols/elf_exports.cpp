@@ -1,5 +1,6 @@
 #include <elf.h>
 
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
 
@@ -113,6 +114,27 @@ Result<std::vector<ElfExport>> ElfImage::exports(VirtualMemory& memory) const {
     out.push_back(SWAT_TRY(make_export(symbol, address, number, strings, versions)));
   }
   return out;
+}
+
+Result<ElfPlace> ElfImage::find(VirtualMemory& memory, std::string_view name) const {
+  const auto missing = fail(Errc::kNotFound, "no dynamic symbol " + std::string(name));
+  if (!has_dynamic()) return missing;
+  const ElfDynamic dynamic = SWAT_TRY(ElfDynamic::read(memory, layout_));
+  if (!dynamic.has(DT_SYMTAB)) return missing;
+  const std::size_t count = SWAT_TRY(dynamic.symbol_count(memory));
+  const auto symbols = SWAT_TRY(dynamic.symbols(memory, count));
+  ElfStrings strings = SWAT_TRY(dynamic.strings(memory));
+  for (const ElfSymbol& symbol : symbols) {
+    if (symbol.section == SHN_UNDEF || symbol.section == SHN_ABS) continue;
+    if (symbol.type == STT_TLS) continue;  // an offset, in no image
+    if (SWAT_TRY(strings.at(symbol.name)) != name) continue;
+    const ElfPlace place{layout_.at(symbol.value), symbol.size_bytes};
+    if (!layout_.contains(place.address, std::max<std::uint64_t>(place.size_bytes, 1))) {
+      return fail(Errc::kBadImage, "symbol outside its image", place.address.value);
+    }
+    return place;
+  }
+  return missing;
 }
 
 }  // namespace swat::symbols

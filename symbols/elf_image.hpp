@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +39,12 @@ struct ImportSlot {
   friend bool operator==(const ImportSlot&, const ImportSlot&) = default;
 };
 
+// Where a dynamic symbol is, be it code or data.
+struct ElfPlace {
+  Va address;
+  std::uint64_t size_bytes;
+};
+
 class ElfImage {
  public:
   using Limits = ElfLimits;
@@ -64,6 +71,9 @@ class ElfImage {
   // STT_NOTYPE; defined, global, weak or unique. Count from DT_GNU_HASH, else DT_HASH, else the
   // bound given by DT_STRTAB. kFault: some of it is paged out; ask again later.
   [[nodiscard]] Result<std::vector<ElfExport>> exports(VirtualMemory& memory) const;
+  // The first defined dynamic symbol of that name, of any type and version, inside the image.
+  // kNotFound: there is none.
+  [[nodiscard]] Result<ElfPlace> find(VirtualMemory& memory, std::string_view name) const;
   // JUMP_SLOT slots, GLOB_DAT slots of functions, IRELATIVE slots; ascending by address.
   // GLOB_DAT slots of objects are left out, and those of strong untyped symbols that have no
   // JUMP_SLOT too: a plug-in imports functions and objects alike that way. kUnsupported: a machine

@@ -30,6 +30,34 @@ TEST(TinyElf, ReadsAsItWasWritten) {
   EXPECT_EQ(image->entry(), code.value);
 }
 
+TEST(TinyElf, HasItsSymbolsWhereTheyWereWritten) {
+  TinyElf elf;
+  const auto image = ElfImage::open(elf, TinyElf::kBase);
+  ASSERT_TRUE(image) << image.error().what;
+  const auto call = image->find(elf, "call");
+  ASSERT_TRUE(call) << call.error().what;
+  EXPECT_EQ(call->address, TinyElf::kBase + TinyElf::kCode);
+  EXPECT_EQ(call->size_bytes, 16u);
+  const auto datum = image->find(elf, "datum");
+  ASSERT_TRUE(datum) << datum.error().what;
+  EXPECT_EQ(datum->address, TinyElf::kBase + TinyElf::kSlots);
+  EXPECT_EQ(datum->size_bytes, 8u);
+  for (const char* absent : {"need", "nothing", "cal", ""}) {
+    EXPECT_EQ(image->find(elf, absent).error().code, Errc::kNotFound) << absent;
+  }
+}
+
+TEST(TinyElf, FindsNoSymbolThatLiesOutsideIt) {
+  TinyElf elf;
+  const std::uint64_t datum = TinyElf::kSymbols + 3 * sizeof(Elf64_Sym);
+  auto symbol = elf.get<Elf64_Sym>(datum);
+  symbol.st_size = TinyElf::kBytes;
+  elf.put(datum, symbol);
+  const auto image = ElfImage::open(elf, TinyElf::kBase);
+  ASSERT_TRUE(image);
+  EXPECT_EQ(image->find(elf, "datum").error().code, Errc::kBadImage);
+}
+
 struct Lie {
   const char* name;
   std::function<void(TinyElf&)> tell;

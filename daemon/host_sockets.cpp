@@ -1,8 +1,17 @@
 #include "daemon/host_sockets.hpp"
 
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <span>
 #include <sstream>
 #include <string_view>
 
@@ -30,8 +39,42 @@ void add_unix(const std::string& path, std::vector<HostSocket>& sockets) {
   }
 }
 
+// As /proc/net/tcp and tcp6 print them: each 32-bit word of the address as the host's own number.
+std::string printed(std::span<const unsigned char> address) {
+  std::string text;
+  for (std::size_t at = 0; at + 4 <= address.size(); at += 4) {
+    std::uint32_t word = 0;
+    std::memcpy(&word, address.data() + at, sizeof(word));
+    std::array<char, 9> digits{};
+    std::snprintf(digits.data(), digits.size(), "%08X", word);
+    text += digits.data();
+  }
+  return text;
+}
+
+// The addresses of those sockets that a client of `host`, which is this one, can mean.
+std::set<std::string> local_addresses(const std::string& host) {
+  const bool any = host == "localhost";
+  std::set<std::string> addresses;
+  std::array<unsigned char, 16> v6{};
+  addresses.insert(printed(v6));  // `::` takes clients of IPv4 too
+  if (any || inet_pton(AF_INET6, host.c_str(), v6.data()) == 1) {
+    if (any) v6.back() = 1;
+    addresses.insert(printed(v6));
+  }
+  std::array<unsigned char, 4> v4{};
+  if (inet_pton(AF_INET, any ? "127.0.0.1" : host.c_str(), v4.data()) == 1) {
+    std::array<unsigned char, 16> mapped{};  // ::ffff:127.0.0.1
+    mapped[10] = mapped[11] = 0xff;
+    std::ranges::copy(v4, mapped.begin() + 12);
+    addresses.insert({printed(v4), printed(mapped), printed(std::array<unsigned char, 4>{})});
+  }
+  return addresses;
+}
+
 // /proc/net/tcp: sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode.
-void add_tcp(const char* table_path, unsigned long port, std::vector<HostSocket>& sockets) {
+void add_tcp(const char* table_path, const std::set<std::string>& addresses, unsigned long port,
+             std::vector<HostSocket>& sockets) {
   constexpr std::string_view kEstablished = "01";
   constexpr std::string_view kListen = "0A";
   std::ifstream table(table_path);
@@ -42,7 +85,7 @@ void add_tcp(const char* table_path, unsigned long port, std::vector<HostSocket>
     fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
         timeout >> inode;
     const auto colon = local.rfind(':');
-    if (colon == std::string::npos) continue;
+    if (colon == std::string::npos || !addresses.contains(local.substr(0, colon))) continue;
     if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) != port) continue;
     sockets.push_back({inode, state == kListen        ? State::kListening
                               : state == kEstablished ? State::kConnected
@@ -50,11 +93,11 @@ void add_tcp(const char* table_path, unsigned long port, std::vector<HostSocket>
   }
 }
 
+}  // namespace
+
 bool is_this_host(const std::string& host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
-
-}  // namespace
 
 std::vector<HostSocket> sockets_at(const gdbproto::Endpoint& endpoint) {
   std::vector<HostSocket> sockets;
@@ -66,8 +109,9 @@ std::vector<HostSocket> sockets_at(const gdbproto::Endpoint& endpoint) {
     if (!error && canonical != endpoint.path) add_unix(canonical, sockets);
   } else if (is_this_host(endpoint.host)) {
     const unsigned long port = std::strtoul(endpoint.port.c_str(), nullptr, 10);
-    add_tcp("/proc/net/tcp", port, sockets);
-    add_tcp("/proc/net/tcp6", port, sockets);
+    const auto addresses = local_addresses(endpoint.host);
+    add_tcp("/proc/net/tcp", addresses, port, sockets);
+    add_tcp("/proc/net/tcp6", addresses, port, sockets);
   }
   return sockets;
 }

@@ -14,6 +14,9 @@ struct HostSocket {
   enum class State { kListening, kConnected, kOther } state;
 };
 
+// By the loopback's names and addresses; any other name may be another host's.
+[[nodiscard]] bool is_this_host(const std::string& host);
+
 // Those bound to the endpoint's address. None when it is another host's, or when /proc cannot tell.
 [[nodiscard]] std::vector<HostSocket> sockets_at(const gdbproto::Endpoint& endpoint);
 

@@ -29,9 +29,8 @@ Result<std::string> stub_filename(gdbproto::Qmp& qmp) {
   return fail(Errc::kNotFound, "the VM has no gdbstub");
 }
 
-bool is_this_host(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
+// "unix:/run/vm.gdb,server=on" has a client, "disconnected:unix:/run/vm.gdb,server=on" has none.
+bool has_client(std::string_view filename) { return !filename.starts_with("disconnected:"); }
 
 std::uint16_t random_port() {
   std::random_device entropy;
@@ -84,13 +83,20 @@ Result<StubPlace> find_or_start_stub(gdbproto::Qmp& qmp, const gdbproto::Endpoin
     return tl::unexpected(filename.error());
   }
   if (!filename) return StubPlace{SWAT_TRY(start_stub(qmp, monitor)), true};
-  if (!filename->starts_with("disconnected:")) {
+  if (has_client(*filename)) {
     return fail(Errc::kTimeout, "the VM's gdbstub (" + *filename + ") has another client");
   }
   gdbproto::Endpoint stub = SWAT_TRY(parse_chardev_filename(*filename));
   // The address is seen from QEMU's host, which is the monitor's.
   if (stub.path.empty() && monitor.path.empty()) stub.host = monitor.host;
   return StubPlace{stub, false};
+}
+
+Result<bool> stub_has_client(gdbproto::Qmp& qmp) {
+  const auto filename = stub_filename(qmp);
+  if (filename) return has_client(*filename);
+  if (filename.error().code == Errc::kNotFound) return false;
+  return tl::unexpected(filename.error());
 }
 
 bool stub_is_taken(const gdbproto::Endpoint& endpoint) {

@@ -25,4 +25,7 @@ struct StubPlace {
 // when its turn comes. So where the sockets of this host show it, say so before connecting.
 [[nodiscard]] bool stub_is_taken(const gdbproto::Endpoint& endpoint);
 
+// The same from QMP, which tells it of a remote stub too. False when the VM has no stub of its own.
+[[nodiscard]] Result<bool> stub_has_client(gdbproto::Qmp& qmp);
+
 }  // namespace swat::daemon

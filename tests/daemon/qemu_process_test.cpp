@@ -88,6 +88,30 @@ TEST(FindListener, TakesNoConnectedSocketForAListener) {
   EXPECT_EQ(find_listener({"127.0.0.1", port, {}}).error().code, Errc::kNotFound);
 }
 
+// Two VMs may have the same port, each at an address of its own.
+TEST(FindListener, TakesNoListenerAtAnotherAddressForThisOne) {
+  const Listener listener;  // on 127.0.0.1
+  const std::string port = listener.endpoint().port;
+  EXPECT_EQ(find_listener({"127.0.0.2", port, {}}).error().code, Errc::kNotFound);
+  EXPECT_EQ(find_listener({"::1", port, {}}).error().code, Errc::kNotFound);
+}
+
+TEST(FindListener, FindsTheProcessThatListensAtEveryAddress) {
+  for (const int family : {AF_INET, AF_INET6}) {
+    const Fd socket(::socket(family, SOCK_STREAM, 0));
+    if (socket.get() < 0 || listen(socket.get(), 1) != 0) GTEST_SKIP() << "no IPv6 here";
+    sockaddr_storage at{};
+    socklen_t size = sizeof(at);
+    ASSERT_EQ(getsockname(socket.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+    // Both families have the port in the same place.
+    const auto port = std::to_string(ntohs(reinterpret_cast<const sockaddr_in*>(&at)->sin_port));
+    for (const char* host : {"127.0.0.1", "localhost", "127.1.2.3"}) {
+      EXPECT_TRUE(find_listener({host, port, {}})) << host << " by family " << family;
+    }
+    EXPECT_EQ(find_listener({"::1", port, {}}).has_value(), family == AF_INET6);
+  }
+}
+
 TEST(FindListener, KnowsNothingOfOtherHosts) {
   const Listener listener;
   EXPECT_EQ(find_listener({"lab.example", listener.endpoint().port, {}}).error().code,

@@ -86,7 +86,7 @@ TEST(StubIsTaken, CannotTellOfOtherHosts) {
   EXPECT_FALSE(stub_is_taken({"lab.example", stub.endpoint().port, {}}));
 }
 
-// --- find_or_start_stub
+// --- stub_has_client, find_or_start_stub
 
 // A QMP monitor that answers query-chardev, and `gdbserver` with each text in turn.
 class Monitor final : public gdbproto::Link {
@@ -160,6 +160,16 @@ TEST_P(OfVersion, ReachesAStubOnTheMonitorsHost) {
   const auto place = vm.stub(kTcpMonitor);
   ASSERT_TRUE(place) << place.error().what;
   EXPECT_EQ(place->endpoint.host, "lab.example");
+}
+
+TEST_P(OfVersion, TellsWhetherTheStubHasAClient) {
+  const std::pair<const char*, bool> kinds[] = {
+      {"unix", false},      {"tcp", false},      {"any", false},     {"none", false},
+      {"unix taken", true}, {"tcp taken", true}, {"any taken", true}};
+  for (const auto& [kind, taken] : kinds) {
+    Asked vm(recording(kind));
+    EXPECT_EQ(stub_has_client(vm.qmp), taken) << kind;
+  }
 }
 
 TEST_P(OfVersion, LeavesAStubAloneThatHasAClient) {

@@ -59,8 +59,11 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // qSupported, target.xml, the vCPUs. kProtocol when the peer is no gdbstub of QEMU's; kTimeout
-  // when nobody answers (another client holds the stub).
+  // when nobody answers (another client holds the stub): then the session is over, and has seen to
+  // it that the guest will not be stopped for it later.
   [[nodiscard]] Result<> handshake();
+  // Whatever became of the handshake, a stub of QEMU's has answered, and its guest is stopped.
+  [[nodiscard]] bool is_stub() const { return is_stub_; }
 
   [[nodiscard]] const TargetDescription& target() const { return target_; }
   [[nodiscard]] const std::vector<ThreadId>& threads() const { return threads_; }  // vCPU order
@@ -140,6 +143,7 @@ class Session {
   [[nodiscard]] Result<> resync();
 
   [[nodiscard]] Result<std::string> first_answer();
+  [[nodiscard]] Result<> leave_queue();
   [[nodiscard]] Result<> take_features(std::string_view features);
   [[nodiscard]] Result<std::string> fetch_annex(std::string_view annex);
   [[nodiscard]] Result<> list_threads();
@@ -185,6 +189,7 @@ class Session {
   unsigned attempts_ = 0;         // to interrupt; 0: none under way
   bool running_ = false;
   bool over_ = false;
+  bool is_stub_ = false;
   bool saw_connect_stop_ = false;
   bool physical_mode_ = false;
 };

@@ -53,9 +53,23 @@ TEST(Session, GivesUpOnAStubThatRefusesEveryPacket) {
   EXPECT_EQ(Session(qemu).handshake().error().code, Errc::kProtocol);
 }
 
-TEST(Session, TimesOutWhenAnotherClientHoldsTheStub) {
-  ScriptedPeer qemu{{"qSupported", Reply::fails(Errc::kTimeout)}};
+// QEMU reads the question when the other client has gone, and stops the guest before that.
+TEST(Session, LetsTheGuestRunThatWillBeStoppedForItLater) {
+  ScriptedPeer qemu{{"qSupported", Reply::fails(Errc::kTimeout)}, {"c"}};
+  Session session(qemu);
+  EXPECT_EQ(session.handshake().error().code, Errc::kTimeout);
+  EXPECT_FALSE(session.is_stub());
+  EXPECT_EQ(session.detach(false).error().code, Errc::kUsage);
+}
+
+TEST(Session, LetsTheGuestRunWhenTheStubSpeaksButDoesNotAnswer) {
+  ScriptedPeer qemu{{"qSupported", "T02thread:01;", Reply::fails(Errc::kTimeout)}, {"c"}};
   EXPECT_EQ(Session(qemu).handshake().error().code, Errc::kTimeout);
+}
+
+TEST(Session, ResumesNothingThatIsNoStub) {
+  ScriptedPeer peer{{"qSupported", Reply::raw("login: "), Reply::fails(Errc::kTimeout)}};
+  EXPECT_FALSE(Session(peer).handshake());
 }
 
 TEST(Session, RefusesAPeerThatIsNoStubOfQemus) {

@@ -96,19 +96,12 @@ Result<std::vector<os::X86SystemTables>> tables_from_monitor(Vm& vm) {
   return tables;
 }
 
-// QEMU <= 8.0 tells by the stop reply it sends on connecting to a running guest; later ones only
-// tell of states that a running guest cannot have come from.
-Result<bool> was_running_before(gdbproto::Session& session, bool saw_stop) {
-  if (std::atof(SWAT_TRY(session.monitor("info version")).c_str()) < 8.1) return saw_stop;
-  return SWAT_TRY(session.monitor("info status")).find("paused (") == std::string::npos;
-}
-
 // Connecting to what was thought to be a monitor has stopped the guest, if it is its gdbstub: false
 // when it is none. `saw_stop`: it had spoken unasked.
-bool let_go_of_stub(gdbproto::Link& link, bool saw_stop) {
+bool let_go_of_stub(gdbproto::Link& link, const RunStateBefore& before, bool saw_stop) {
   gdbproto::Session session(link);
   if (!session.handshake()) return false;
-  const auto running = was_running_before(session, saw_stop);
+  const auto running = before.was_running(session, saw_stop);
   return session.detach(running && !*running).has_value();
 }
 
@@ -122,10 +115,7 @@ Result<std::unique_ptr<Vm>> Vm::attach(gdbproto::IoLoop& loop, Guardian& guardia
                                        const AttachOptions& options) {
   std::unique_ptr<Vm> vm(new Vm(loop, guardian));
   vm->qmp_endpoint_ = options.qmp;
-  if (options.qmp) {
-    SWAT_CHECK(vm->connect_qmp());
-    vm->run_state_before_ = SWAT_TRY(vm->qmp_->run_state());
-  }
+  if (options.qmp) SWAT_CHECK(vm->connect_qmp());
   const gdbproto::Endpoint stub =
       options.gdb ? *options.gdb : SWAT_TRY(vm->stub_through_qmp(*options.qmp));
   SWAT_CHECK(vm->connect_stub(stub));
@@ -144,11 +134,12 @@ Vm::~Vm() {
 
 Result<> Vm::connect_qmp() {
   if (qmp_ != nullptr) return {};
+  const auto before = RunStateBefore::seen_at(*qmp_endpoint_);
   qmp_link_ = SWAT_TRY(gdbproto::connect(loop_, *qmp_endpoint_, kConnectTimeout));
   auto qmp = std::make_unique<gdbproto::Qmp>(*qmp_link_);
   if (auto shaken = qmp->handshake(); !shaken) {
     const bool greeted = shaken.error().code == Errc::kProtocol;
-    if (let_go_of_stub(*qmp_link_, greeted)) {
+    if (let_go_of_stub(*qmp_link_, before, greeted)) {
       return fail(Errc::kProtocol, qmp_endpoint_->to_string() + " is a gdbstub, not a QMP monitor");
     }
     return shaken;
@@ -163,26 +154,38 @@ void Vm::close_monitor() {
 }
 
 Result<gdbproto::Endpoint> Vm::stub_through_qmp(const gdbproto::Endpoint& monitor) {
+  SWAT_CHECK(wait_until_free({}));
   const StubPlace place = SWAT_TRY(find_or_start_stub(*qmp_, monitor));
   if (place.started_by_us) duty_.stop_stub_by = monitor;
   return place.endpoint;
 }
 
-Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
-  // The guardian of a swatd that was killed a moment ago is done soon.
+// The guardian of a swatd that was killed a moment ago is done soon.
+Result<> Vm::wait_until_free(const std::optional<gdbproto::Endpoint>& stub) {
   const auto patience = std::chrono::steady_clock::now() + kTakenPatience;
-  while (stub_is_taken(endpoint) && std::chrono::steady_clock::now() < patience) {
+  for (;;) {
+    const bool taken =
+        (stub && stub_is_taken(*stub)) || (qmp_ != nullptr && SWAT_TRY(stub_has_client(*qmp_)));
+    if (!taken) return {};
+    if (std::chrono::steady_clock::now() > patience) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  if (stub_is_taken(endpoint)) {
-    return fail(Errc::kTimeout, "the gdbstub at " + endpoint.to_string() + " has another client");
-  }
+  const std::string which = stub ? "the gdbstub at " + stub->to_string() : "the VM's gdbstub";
+  return fail(Errc::kTimeout, which + " has another client");
+}
+
+Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
+  SWAT_CHECK(wait_until_free(endpoint));
+  before_ = qmp_ != nullptr ? RunStateBefore::told(SWAT_TRY(qmp_->run_state()))
+                            : RunStateBefore::seen_at(endpoint);
   duty_.stub = endpoint;
-  duty_.leave_paused = run_state_before_ && *run_state_before_ != "running";
+  duty_.leave_paused = before_.known_paused();
   SWAT_CHECK(guardian_.arm(duty_));
   auto shaken = shake_hands(endpoint);
   attached_ = shaken.has_value();
   if (attached_) return {};
+  // A stub that has said what it is has stopped its guest: the guardian lets it go.
+  if (session_ != nullptr && session_->is_stub()) return shaken;
   // Nothing of ours is in whatever this is; the guardian must not touch it either.
   SWAT_CHECK(guardian_.disarm());
   if (duty_.stop_stub_by) SWAT_CHECK(qmp_->monitor("gdbserver none"));
@@ -197,14 +200,9 @@ Result<> Vm::shake_hands(const gdbproto::Endpoint& endpoint) {
   return session_->handshake();
 }
 
-// QMP knows; without it there are only signs.
 Result<> Vm::learn_run_state() {
   qemu_version_ = first_word(SWAT_TRY(monitor("info version")));
-  if (run_state_before_) {
-    was_running_ = *run_state_before_ == "running";
-  } else {
-    was_running_ = SWAT_TRY(was_running_before(*session_, session_->saw_connect_stop()));
-  }
+  was_running_ = SWAT_TRY(before_.was_running(*session_, session_->saw_connect_stop()));
   duty_.leave_paused = !was_running_;
   return guardian_.arm(duty_);
 }

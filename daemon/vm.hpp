@@ -8,6 +8,7 @@
 
 #include "daemon/guardian.hpp"
 #include "daemon/ram_backend.hpp"
+#include "daemon/run_state.hpp"
 #include "daemon/stopped_guest.hpp"
 #include "gdbproto/qmp.hpp"
 #include "gdbproto/session.hpp"
@@ -62,6 +63,7 @@ class Vm {
 
   [[nodiscard]] Result<> connect_qmp();
   [[nodiscard]] Result<gdbproto::Endpoint> stub_through_qmp(const gdbproto::Endpoint& monitor);
+  [[nodiscard]] Result<> wait_until_free(const std::optional<gdbproto::Endpoint>& stub);
   [[nodiscard]] Result<> connect_stub(const gdbproto::Endpoint& endpoint);
   [[nodiscard]] Result<> shake_hands(const gdbproto::Endpoint& endpoint);
   [[nodiscard]] Result<> learn_run_state();
@@ -78,7 +80,7 @@ class Vm {
   std::unique_ptr<gdbproto::Session> session_;
   ChosenRam ram_;
   std::optional<StoppedGuest> guest_;
-  std::optional<std::string> run_state_before_;  // QMP's, from before the stub was touched
+  RunStateBefore before_;
   std::string qemu_version_;
   std::string tables_source_;
   bool was_running_ = true;

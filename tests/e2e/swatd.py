@@ -49,6 +49,29 @@ def output_of(*arguments, timeout=60):
     return done.stdout
 
 
+def processes_with(argument):
+    """Processes of swatd, guardians included, with `argument` in a word of their command line."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
+                words = file.read().split("\0")
+        except OSError:
+            continue
+        if words[0] == SWATD and any(argument in word for word in words):
+            found.append(int(pid))
+    return found
+
+
+def wait_for_guardians(argument, seconds=30):
+    """Until no swatd with `argument` on its command line is left."""
+    deadline = time.monotonic() + seconds
+    while left := processes_with(argument):
+        if time.monotonic() > deadline:
+            raise SwatdError(f"still there: {left}")
+        time.sleep(0.02)
+
+
 class Trace:
     """with Trace(guest) as trace: let the guest do something, then look at trace.events().
 

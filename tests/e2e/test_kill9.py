@@ -13,7 +13,7 @@ import time
 
 import case
 from gdbclient import RspClient
-from swatd import SWATD, connection
+from swatd import SWATD, connection, wait_for_guardians
 
 KILLS = int(os.environ.get("SWAT_KILLS", "200"))
 RECOVERY = 2.0  # seconds
@@ -79,27 +79,7 @@ class Kill9(case.GuestCase):
                 client.close()
         print(f"{len(recovered)} kills: recovered after {max(recovered):.2f} s at most, "
               f"{sum(recovered) / len(recovered):.2f} s on average")
-        self.assert_nothing_left_behind()
-
-    def assert_nothing_left_behind(self):
-        deadline = time.monotonic() + 5
-        while (left := processes_with(str(self.guest.path) + "/gdb", SWATD)):
-            self.assertLess(time.monotonic(), deadline, f"still there: {left}")
-            time.sleep(0.1)
-
-
-def processes_with(argument, program):
-    """Processes of `program` with `argument` somewhere on their command line."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/cmdline", encoding="latin-1") as file:
-                words = file.read().split("\0")
-        except OSError:
-            continue
-        if words[0] == program and any(argument in word for word in words):
-            found.append(int(pid))
-    return found
+        wait_for_guardians(f"{self.guest.path}/gdb", seconds=5)
 
 
 if __name__ == "__main__":

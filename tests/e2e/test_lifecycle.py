@@ -1,5 +1,6 @@
 """How swatd begins and ends: exit codes, one clear line, and a guest left as it was found."""
 
+import random
 import signal
 import socket
 import subprocess
@@ -60,30 +61,70 @@ class Endings(case.GuestCase):
 
 
 class Paused(case.GuestCase):
+    """A guest that somebody else has paused is left so."""
+
+    KILLS = 10
+
+    def connect(self):
+        return swatd.connection(self.guest)
+
     def setUp(self):
         self.guest.start_busy()
         self.guest.qmp("stop")
 
     def tearDown(self):
         self.assertEqual(self.guest.qmp("query-status")["status"], "paused")
+        before = self.guest.rounds()
+        self.assertFalse(self.guest.progresses(0.2), "it says paused, and runs")
         self.guest.qmp("cont")
+        self.assert_progress()
+        self.assertGreater(self.guest.rounds(), before)
         super().tearDown()
 
     def test_reading_leaves_it_paused(self):
         for command in ("ps", "modules", "doctor"):
             with self.subTest(command):
-                swatd.output_of(command, *swatd.connection(self.guest))
+                swatd.output_of(command, *self.connect())
                 self.assertEqual(self.guest.qmp("query-status")["status"], "paused")
 
     def test_tracing_has_to_be_asked_to_run_it(self):
-        done = swatd.once(*swatd.connection(self.guest), "--duration", 1)
+        done = swatd.once(*self.connect(), "--duration", 1)
         self.assertEqual(done.returncode, swatd.USAGE, done.stderr)
         self.assertIn("--run", done.stderr)
 
     def test_tracing_leaves_it_paused(self):
-        with Trace(self.guest, "--run", "--duration", 1) as trace:
+        with Trace(self.guest, "--run", "--duration", 1, connect=self.connect()) as trace:
             self.assertEqual(trace.wait(), swatd.OK, trace.diagnostics())
         self.assertGreater(len(trace.events("syscall")), 0)
+
+    def test_kill_9_leaves_it_paused(self):
+        for moment in (random.uniform(0, 1.5) for _ in range(self.KILLS)):
+            with self.subTest(moment=moment):
+                process = subprocess.Popen([swatd.SWATD, *self.connect(), "--run"],
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL)
+                time.sleep(moment)
+                process.kill()
+                process.wait()
+                swatd.wait_for_guardians(str(self.guest.path))
+                self.assertEqual(self.guest.qmp("query-status")["status"], "paused")
+
+
+class PausedWithoutQmp(Paused):
+    """The stub alone tells since QEMU 8.1 only of states that no running guest comes from."""
+
+    def connect(self):
+        return swatd.connection(self.guest, qmp=False)
+
+
+class RunningWithoutQmp(case.GuestCase):
+    def test_is_left_running(self):
+        self.guest.start_busy()
+        for options in (["ps"], ["--duration", "1"]):
+            with self.subTest(options):
+                swatd.output_of(*options, *swatd.connection(self.guest, qmp=False))
+                self.assertTrue(self.guest.running())
+                self.assert_progress()
 
 
 class Server:

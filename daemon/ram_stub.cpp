@@ -16,6 +16,11 @@ class StubRam final : public RamBackend {
     return stub_.read_physical(at, into);
   }
 
+  Result<> read_batch(std::span<const Piece> pieces) override {
+    for (const Piece& piece : pieces) SWAT_TRY(block_of(piece.at, piece.into.size()));
+    return stub_.read_physical(pieces);
+  }
+
  private:
   gdbproto::Session& stub_;
 };

@@ -22,6 +22,7 @@
 #include "gdbproto/stop_reply.hpp"
 #include "gdbproto/target_xml.hpp"
 #include "symbols/address.hpp"
+#include "symbols/memory.hpp"
 #include "symbols/result.hpp"
 
 namespace swat::gdbproto {
@@ -87,6 +88,8 @@ class Session {
   [[nodiscard]] Result<> read(ThreadId thread, Va at, std::span<std::byte> into);
   [[nodiscard]] Result<> write(ThreadId thread, Va at, std::span<const std::byte> bytes);
   [[nodiscard]] Result<> read_physical(Pa at, std::span<std::byte> into);
+  // Several at one round trip. All or nothing; the error names the first piece that was refused.
+  [[nodiscard]] Result<> read_physical(std::span<const PhysicalMemory::Piece> pieces);
 
   [[nodiscard]] Result<> insert(const Point& point);
   // One write, all replies checked. When one is refused, those that were not are taken out again.

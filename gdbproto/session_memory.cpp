@@ -53,6 +53,33 @@ Result<> Session::read_physical(Pa at, std::span<std::byte> into) {
   return read_chunks(at.value, into, address_mode(true));
 }
 
+// Small pieces far apart: what is read of a task. One larger than a packet goes by itself.
+Result<> Session::read_physical(std::span<const PhysicalMemory::Piece> pieces) {
+  const auto fits = [&](const PhysicalMemory::Piece& piece) {
+    return !piece.into.empty() && piece.into.size() <= packet_size_ / 2;
+  };
+  if (!std::ranges::all_of(pieces, fits)) {
+    for (const auto& piece : pieces) SWAT_CHECK(read_physical(piece.at, piece.into));
+    return {};
+  }
+  while (!pieces.empty()) {
+    const auto batch = pieces.first(std::min(pieces.size(), kPipeline));
+    pieces = pieces.subspan(batch.size());
+    SWAT_CHECK(ready());
+    const std::size_t prelude = address_mode(true);
+    for (const auto& piece : batch) queue(memory_packet('m', piece.at.value, piece.into.size()));
+    SWAT_CHECK(flush());
+    SWAT_CHECK(expect_ok("address mode", prelude));
+    Result<> outcome;
+    for (const auto& piece : batch) {
+      const std::string reply = SWAT_TRY(next_reply());
+      if (outcome && !decode_hex(reply, piece.into)) outcome = refused("m", reply, piece.at.value);
+    }
+    SWAT_CHECK(outcome);
+  }
+  return {};
+}
+
 // The mode is the stub's, not the connection's: it stays on for the next client. detach() ends it.
 std::size_t Session::address_mode(bool physical) {
   if (physical_mode_ == physical) return 0;

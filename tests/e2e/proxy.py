@@ -20,6 +20,7 @@ class Proxy:
     def __init__(self, target, delay=0.0, abrupt=False):
         self.target, self.delay, self.abrupt = target, delay, abrupt
         self.clients = 0  # that have come so far
+        self.requests = 0  # pieces that came from clients: their writes, where they wait for answers
         self.sockets = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
@@ -44,22 +45,26 @@ class Proxy:
             stub = socket.socket(socket.AF_UNIX)
             stub.connect(self.target.removeprefix("unix:"))
             self.sockets += [client, stub]
-            self._pump(client, stub, hang_up if self.abrupt else end_writing)
-            self._pump(stub, client, hang_up)
+            self._pump(client, stub, hang_up if self.abrupt else end_writing, self._count)
+            self._pump(stub, client, hang_up, lambda: None)
 
-    def _pump(self, source, sink, at_end):
+    def _count(self):
+        self.requests += 1
+
+    def _pump(self, source, sink, at_end, note):
         """Carries bytes one way; after the last, at_end(sink)."""
         pieces = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(source, pieces), daemon=True).start()
+        threading.Thread(target=self._read, args=(source, pieces, note), daemon=True).start()
         threading.Thread(target=write, args=(sink, pieces, at_end), daemon=True).start()
 
-    def _read(self, source, pieces):
+    def _read(self, source, pieces, note):
         data = b"?"
         while data:
             try:
                 data = source.recv(1 << 20)
             except OSError:
                 data = b""
+            note()
             pieces.put((time.monotonic() + self.delay, data))
 
 

@@ -106,6 +106,48 @@ TEST(SessionMemory, ReportsAStubWithoutPhysicalMode) {
   EXPECT_EQ(s.session.read_physical(Pa{0x1000}, into).error().code, Errc::kUnsupported);
 }
 
+TEST(SessionMemory, ReadsManyPhysicalPiecesInOneWrite) {
+  Selected s({{"Qqemu.PhyMemMode:1", "OK"}, {"m1000,2", "0102"}, {"m9000,1", "03"}});
+  std::array<std::byte, 2> first{};
+  std::array<std::byte, 1> second{};
+  const PhysicalMemory::Piece pieces[] = {{Pa{0x1000}, first}, {Pa{0x9000}, second}};
+  const std::size_t before = s.qemu.writes();
+  EXPECT_TRUE(s.session.read_physical(pieces));
+  EXPECT_EQ(s.qemu.writes(), before + 1);
+  EXPECT_EQ(first, (std::array{std::byte{1}, std::byte{2}}));
+  EXPECT_EQ(second, std::array{std::byte{3}});
+}
+
+TEST(SessionMemory, NamesTheFirstPhysicalPieceThatIsRefused) {
+  Selected s({{"Qqemu.PhyMemMode:1", "OK"},
+              {"m1000,1", "01"},
+              {"m2000,1", "E14"},
+              {"m3000,1", "E14"},
+              {"m1000,1", "05"}});
+  std::array<std::byte, 1> into{};
+  const PhysicalMemory::Piece pieces[] = {
+      {Pa{0x1000}, into}, {Pa{0x2000}, into}, {Pa{0x3000}, into}};
+  const auto read = s.session.read_physical(pieces);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Errc::kFault);
+  EXPECT_EQ(read.error().guest, 0x2000u);
+  EXPECT_TRUE(s.session.read_physical(Pa{0x1000}, into));  // every reply has been taken
+  EXPECT_EQ(into[0], std::byte{5});
+}
+
+TEST(SessionMemory, ReadsAPhysicalPieceThatIsLargerThanAPacket) {
+  Selected s({{"Qqemu.PhyMemMode:1", "OK"},
+              {"m1000,800", std::string(0x1000, '0')},
+              {"m1800,1", "07"},
+              {"m9000,1", "08"}});
+  std::vector<std::byte> large(0x801);
+  std::array<std::byte, 1> small{};
+  const PhysicalMemory::Piece pieces[] = {{Pa{0x1000}, large}, {Pa{0x9000}, small}};
+  EXPECT_TRUE(s.session.read_physical(pieces));
+  EXPECT_EQ(large.back(), std::byte{7});
+  EXPECT_EQ(small[0], std::byte{8});
+}
+
 TEST(SessionMemory, SplitsWritesAtPageEndsSoThatTheErrorNamesThePage) {
   Selected s({{"M1ffe,2:aaaa", "OK"}, {"M2000,1:aa", "E14"}});
   const std::vector<std::byte> bytes(3, std::byte{0xaa});

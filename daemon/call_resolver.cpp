@@ -119,7 +119,8 @@ std::int32_t displacement(std::span<const std::byte> code) {
   return value;
 }
 
-// The slot of `[endbr] [bnd] jmp *disp(%rip)`.
+}  // namespace
+
 Result<Va> slot_of_stub(VirtualMemory& memory, Va stub) {
   constexpr std::array<std::uint8_t, 4> kEndbr64 = {0xf3, 0x0f, 0x1e, 0xfa};
   std::array<std::byte, 11> code{};
@@ -133,8 +134,6 @@ Result<Va> slot_of_stub(VirtualMemory& memory, Va stub) {
   const auto next = stub + i + 6;
   return next + static_cast<std::uint64_t>(displacement(std::span(code).subspan(i + 2)));
 }
-
-}  // namespace
 
 Result<Va> slot_of_call(VirtualMemory& memory, Va return_address) {
   std::array<std::byte, 6> code{};

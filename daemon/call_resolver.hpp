@@ -37,5 +37,8 @@ struct Call {
 // The word through which the call that returns to `return_address` went: call *slot, or a call of a
 // PLT stub. kNotFound when the code there is neither.
 [[nodiscard]] Result<Va> slot_of_call(VirtualMemory& memory, Va return_address);
+// The word through which the PLT stub at `stub` goes: [endbr] [bnd] jmp *disp(%rip). kNotFound: it
+// is none.
+[[nodiscard]] Result<Va> slot_of_stub(VirtualMemory& memory, Va stub);
 
 }  // namespace swat::daemon

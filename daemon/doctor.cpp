@@ -98,8 +98,9 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner) {
              vm.ram_choice());
   const auto plans = SWAT_TRY(planner.entries(vm.guest(), model));
   for (const EntryPlan& plan : plans) print_plan(plan);
-  fmt::print("calls: {}\n",
-             planner.imports() == nullptr ? "only those named with --break" : "import watches");
+  fmt::print("calls: {}\n", planner.uses_exec_log()        ? "execution log"
+                            : planner.imports() == nullptr ? "only those named with --break"
+                                                           : "import watches");
   if (!vm.was_running()) {
     fmt::print("the guest is paused: nothing measured\n");
     return {};

@@ -1,6 +1,7 @@
 #include "daemon/guardian.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -26,30 +28,47 @@ constexpr milliseconds kPatience{15000};
 constexpr milliseconds kGonePatience{3000};  // nobody listens any more: QEMU has exited
 constexpr milliseconds kRetryEvery{50};
 
-// One line a message: "arm <0|1> <stub> <qmp or ->" or "disarm".
+constexpr char kSeparator = '\t';
+
+// One line a message: "disarm", or "arm" and the duty's fields: 0 or 1, stub, QMP or -, folder,
+// then the commands.
 std::string to_line(const GuardianDuty& duty) {
-  const std::string qmp = duty.stop_stub_by ? duty.stop_stub_by->to_string() : "-";
-  return std::string("arm ") + (duty.leave_paused ? "1 " : "0 ") + duty.stub.to_string() + "\t" +
-         qmp + "\n";
+  std::string line = "arm";
+  const auto add = [&](const std::string& field) { line += kSeparator + field; };
+  add(duty.leave_paused ? "1" : "0");
+  add(duty.stub.to_string());
+  add(duty.stop_stub_by ? duty.stop_stub_by->to_string() : "-");
+  add(duty.folder);
+  for (const std::string& command : duty.restore_log) add(command);
+  return line + "\n";
+}
+
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> fields;
+  std::istringstream rest(line);
+  for (std::string field; std::getline(rest, field, kSeparator);) fields.push_back(field);
+  return fields;
 }
 
 std::optional<GuardianDuty> from_line(const std::string& line) {
-  if (!line.starts_with("arm ") || line.size() < 6) return {};
-  const auto tab = line.find('\t');
-  if (tab == std::string::npos) return {};
-  auto stub = gdbproto::Endpoint::parse(line.substr(6, tab - 6));
+  const std::vector<std::string> fields = fields_of(line);
+  if (fields.size() < 4 || fields[0] != "arm") return {};
+  auto stub = gdbproto::Endpoint::parse(fields[2]);
   if (!stub) return {};
-  GuardianDuty duty{*stub, line[4] == '1', {}};
-  if (auto qmp = gdbproto::Endpoint::parse(line.substr(tab + 1))) duty.stop_stub_by = *qmp;
+  GuardianDuty duty{*stub, fields[1] == "1", {}, {}, {}};
+  if (auto qmp = gdbproto::Endpoint::parse(fields[3])) duty.stop_stub_by = *qmp;
+  if (fields.size() > 4) duty.folder = fields[4];
+  for (std::size_t i = 5; i < fields.size(); ++i) duty.restore_log.push_back(fields[i]);
   return duty;
 }
 
-Result<> detach_once(const gdbproto::Endpoint& stub, bool leave_paused) {
+Result<> detach_once(const GuardianDuty& duty) {
   gdbproto::IoLoop loop;
-  const auto link = SWAT_TRY(gdbproto::connect(loop, stub, kConnectTimeout));
+  const auto link = SWAT_TRY(gdbproto::connect(loop, duty.stub, kConnectTimeout));
   gdbproto::Session session(*link);
   SWAT_CHECK(session.handshake());
-  return session.detach(leave_paused);
+  for (const std::string& command : duty.restore_log) SWAT_CHECK(session.monitor(command));
+  return session.detach(duty.leave_paused);
 }
 
 Result<> stop_stub(const gdbproto::Endpoint& monitor) {
@@ -104,11 +123,15 @@ Result<> release_vm(const GuardianDuty& duty, milliseconds patience) {
   auto last_seen = start;
   Result<> done;
   for (;;) {
-    done = detach_once(duty.stub, duty.leave_paused);
+    done = detach_once(duty);
     const auto now = steady_clock::now();
     if (!done && done.error().code != Errc::kDisconnected) last_seen = now;
     if (done || now - start > patience || now - last_seen > kGonePatience) break;
     std::this_thread::sleep_for(kRetryEvery);
+  }
+  if (!duty.folder.empty()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(duty.folder, ignored);
   }
   if (done && duty.stop_stub_by) return stop_stub(*duty.stop_stub_by);
   return done;
@@ -142,7 +165,10 @@ Guardian::~Guardian() {
 }
 
 Result<> Guardian::say(const std::string& line) const {
-  // A line is shorter than PIPE_BUF, so it is written whole or not at all.
+  // A line of at most PIPE_BUF bytes is written whole or not at all.
+  if (line.size() > PIPE_BUF || line.find('\n') + 1 != line.size()) {
+    return fail(Errc::kUnsupported, "the guardian cannot be told: a path is too long, or odd");
+  }
   if (write(pipe_, line.data(), line.size()) == static_cast<ssize_t>(line.size())) return {};
   return fail(Errc::kDisconnected, "the guardian process is gone");
 }

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "gdbproto/socket_link.hpp"
 #include "symbols/result.hpp"
@@ -20,6 +21,8 @@ struct GuardianDuty {
   gdbproto::Endpoint stub;
   bool leave_paused = false;                       // it was paused before us
   std::optional<gdbproto::Endpoint> stop_stub_by;  // QMP monitor, when we started the stub
+  std::vector<std::string> restore_log = {};       // monitor commands, while QEMU logs for us
+  std::string folder = {};                         // of ours, to be removed; empty for none
 };
 
 class Guardian {

@@ -13,7 +13,8 @@ std::vector<ImageExport> relative_exports(std::vector<symbols::ElfExport> export
   std::vector<ImageExport> relative;
   relative.reserve(exports.size());
   for (symbols::ElfExport& e : exports) {
-    relative.push_back({e.address - base, std::move(e.name), std::move(e.version), e.is_ifunc});
+    relative.push_back(
+        {e.address - base, std::move(e.name), std::move(e.version), e.is_ifunc, e.is_default});
   }
   std::sort(relative.begin(), relative.end(), [](const ImageExport& a, const ImageExport& b) {
     return std::tie(a.offset, a.name) < std::tie(b.offset, b.name);

@@ -19,7 +19,8 @@ struct ImageExport {
   std::uint64_t offset;
   std::string name;
   std::string version;
-  bool is_ifunc;  // offset is the resolver's, which nobody calls
+  bool is_ifunc;           // offset is the resolver's, which nobody calls
+  bool is_default = true;  // what a program that is linked today gets: name@@version
 };
 
 struct ImageSlot {

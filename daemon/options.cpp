@@ -48,7 +48,7 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--break", raw.functions,
                  "trace MODULE!FUNCTION (globs) by breakpoints on the function itself");
   app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
-      ->check(CLI::IsMember({"watch", "break"}));
+      ->check(CLI::IsMember({"watch", "break", kExecLog.data()}));
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }
 

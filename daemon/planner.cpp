@@ -24,6 +24,11 @@ Result<EntryPlan> plan_entry(const std::vector<const TrapKind*>& kinds, os::Gues
 
 Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only) {
   Planner planner;
+  if (only == kExecLog && !is_kvm) {
+    planner.kinds_.push_back(&watch_kind());
+    planner.exec_log_ = true;
+    return planner;
+  }
   for (const TrapKind* kind : trap_kinds()) {
     // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots.
     const bool possible = !is_kvm || kind == &break_kind();

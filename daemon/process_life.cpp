@@ -52,6 +52,21 @@ Result<Actor> ProcessLife::meet(unsigned vcpu) {
   actor.scene = {vcpu,         process.page_table.value_or(Pa{}),
                  process.pid,  actor.thread.tid,
                  process.name, time ? std::optional(*time) : std::nullopt};
+  SWAT_CHECK(get_to_know(actor));
+  if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
+  return actor;
+}
+
+Result<bool> ProcessLife::meet(const os::Process& process) {
+  const Pa root = process.page_table.value_or(Pa{});
+  Actor actor{{process.object, process.pid, process},
+              {0, root, process.pid, process.pid, process.name, {}}};
+  SWAT_CHECK(get_to_know(actor));
+  return actor.selected;
+}
+
+Result<> ProcessLife::get_to_know(Actor& actor) {
+  const os::Process& process = actor.thread.process;
   actor.selected = selection_.wants(actor.thread);
   if (actor.selected) {
     if (process.pid != 0 && !alive_.contains(process.pid)) start(actor);
@@ -59,8 +74,7 @@ Result<Actor> ProcessLife::meet(unsigned vcpu) {
   } else if (alive_.erase(process.pid) > 0) {
     leave(process.pid);
   }
-  if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
-  return actor;
+  return {};
 }
 
 void ProcessLife::start(const Actor& actor) {

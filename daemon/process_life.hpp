@@ -42,6 +42,10 @@ class ProcessLife {
   // cannot be read is called "?": its event is real all the same.
   [[nodiscard]] Result<Actor> meet(unsigned vcpu);
 
+  // The same for a process that need not run just now; whether it is selected. The guest is
+  // stopped.
+  [[nodiscard]] Result<bool> meet(const os::Process& process);
+
   // The process exits by a syscall of its own.
   void end(const Actor& actor);
 
@@ -50,6 +54,7 @@ class ProcessLife {
  private:
   using Clock = std::chrono::steady_clock;
 
+  [[nodiscard]] Result<> get_to_know(Actor& actor);
   [[nodiscard]] Result<> reap();
   [[nodiscard]] Result<> read_modules(const Actor& actor, bool announce);
   void start(const Actor& actor);

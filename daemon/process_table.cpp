@@ -66,12 +66,19 @@ bool ProcessTable::is_stale(const os::Thread& thread) {
 }
 
 void ProcessTable::will_remap(const os::Thread& thread) {
+  ++changes_;
   if (ProcessView* view = find(thread.process)) view->remapping.insert(thread.tid);
+}
+
+void ProcessTable::will_spawn(const os::Thread& thread) {
+  ++changes_;
+  spawner_ = thread.process.memory_object;
 }
 
 Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   const os::Process& process = thread.process;
   const std::vector<os::Module> modules = os::modules_of(SWAT_TRY(model_.mappings(process)));
+  ++changes_;
   auto& slot = views_[process.memory_object.value];
   if (slot == nullptr) slot = std::make_unique<ProcessView>();
   ProcessView& view = *slot;
@@ -88,8 +95,10 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   view.remapping.erase(thread.tid);
 
   std::vector<LoadedModule> kept;
+  bool differs = view.has_pending;  // in anything but slots
   for (LoadedModule& old : view.modules) {
     if (const os::Module* now = find_same(modules, old.module)) {
+      differs = differs || old.module.range != now->range;
       old.module.range = now->range;
       kept.push_back(std::move(old));
     } else {
@@ -111,6 +120,8 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   });
   view.modules = std::move(kept);
   change.slots_changed = read_pending(view) || change.slots_changed;
+  differs = differs || change.slots_changed || !change.loaded.empty() || !change.unloaded.empty();
+  if (differs) view.generation = changes_;
   return change;
 }
 
@@ -150,6 +161,7 @@ bool ProcessTable::forget(Va memory_object, std::uint32_t pid) {
   found->second->pids.erase(pid);
   if (!found->second->pids.empty()) return false;
   views_.erase(found);
+  ++changes_;
   return true;
 }
 

@@ -46,6 +46,7 @@ struct ProcessView {
   unsigned tries = 0;                           // reads of pending modules so far
   std::unordered_set<std::uint32_t> remapping;  // threads that are in a syscall that maps
   std::unordered_set<std::uint32_t> pids;       // processes seen in it: more than one after vfork
+  std::uint64_t generation = 0;  // another number whenever modules, or their images, are others
 
   [[nodiscard]] const LoadedModule* module_at(Va at) const;
   [[nodiscard]] bool has_module_in(const VaRange& range) const;
@@ -71,12 +72,19 @@ class ProcessTable {
   [[nodiscard]] Result<Change> refresh(const os::Thread& thread);
   // A thread has entered a syscall that will change its mappings.
   void will_remap(const os::Thread& thread);
+  // A thread has entered a syscall that makes a process, a thread or an address space.
+  void will_spawn(const os::Thread& thread);
   // The process is gone. True when its address space went with it.
   [[nodiscard]] bool forget(Va memory_object, std::uint32_t pid);
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, std::unique_ptr<ProcessView>>& all() const {
     return views_;
   }
+
+  // Another number after anything above has changed.
+  [[nodiscard]] std::uint64_t changes() const { return changes_; }
+  // The address space whose thread has last spawned something, told once.
+  [[nodiscard]] std::optional<Va> take_spawner() { return std::exchange(spawner_, std::nullopt); }
 
  private:
   [[nodiscard]] bool is_due(ProcessView& view);
@@ -85,6 +93,8 @@ class ProcessTable {
 
   os::OsModel& model_;
   ImageCache images_;
+  std::uint64_t changes_ = 0;
+  std::optional<Va> spawner_;
   std::unordered_map<std::uint64_t, std::unique_ptr<ProcessView>> views_;  // by memory object
 };
 

@@ -10,9 +10,11 @@ bool SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
   const Effect effect = os::linux_os::effect_of(call.name);
   const bool wanted = actor.selected && wanted_.wants(call.name);
   if (wanted) log_.write(actor.scene, call);
+  if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
     life_.end(actor);
-  } else if (effect != Effect::kNone && may_move_modules(effect, *entry.abi, call, actor.thread)) {
+  } else if (effect != Effect::kNone && effect != Effect::kSpawns &&
+             may_move_modules(effect, *entry.abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }
   return wanted;

@@ -12,7 +12,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSlice{100};  // how late a deadline may be noticed in an idle guest
+constexpr milliseconds kSlice{100};    // how late a deadline may be noticed in an idle guest
+constexpr milliseconds kLogSlice{10};  // how late the execution log may be looked after
 constexpr milliseconds kOwnStopWait{300};
 constexpr std::uint8_t kSignalInterrupt = 2;
 
@@ -61,8 +62,24 @@ Result<> Tracer::arm() {
     const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault);
     if (gate) page_fault_entry_ = gate->target;
   }
-  if (planner_.imports() == nullptr) spdlog::info("calls: only of functions named with --break");
+  if (planner_.uses_exec_log() && !options_.selection.calls.is_none()) {
+    SWAT_CHECK(start_exec_log());
+  } else if (planner_.imports() == nullptr) {
+    spdlog::info("calls: only of functions named with --break");
+  }
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());
+  return {};
+}
+
+Result<> Tracer::start_exec_log() {
+  std::vector<Va> entries;
+  for (const os::SyscallEntry& entry : SWAT_TRY(model_.syscall_entries())) {
+    entries.push_back(entry.address);
+  }
+  exec_log_ = SWAT_TRY(
+      ExecLog::start({vm_, model_, processes_, life_, traps_, log_, options_.selection.calls},
+                     std::move(entries)));
+  spdlog::info("calls: execution log, of every module in every process");
   return {};
 }
 
@@ -74,13 +91,15 @@ bool Tracer::is_done() const {
 Result<> Tracer::loop_until_done() {
   auto next_flush = Clock::now() + kSlice;
   while (!is_done()) {
-    const auto stop = vm_.session().wait_stop(kSlice);
+    const auto stop = vm_.session().wait_stop(exec_log_ ? kLogSlice : kSlice);
     if (stop) {
       SWAT_CHECK(handle(*stop));
     } else if (stop.error().code == Errc::kInterrupted) {
       return {};
     } else if (stop.error().code != Errc::kTimeout) {
       return tl::unexpected(stop.error());
+    } else {
+      SWAT_CHECK(on_no_stop());
     }
     if (const auto now = Clock::now(); now >= next_flush) {
       SWAT_CHECK(log_.flush());
@@ -90,10 +109,29 @@ Result<> Tracer::loop_until_done() {
   return {};
 }
 
+Result<> Tracer::on_no_stop() {
+  if (exec_log_ == nullptr || interrupted_ || !exec_log_->wants_stop()) return {};
+  exec_log_->let_flow();
+  interrupted_ = true;
+  return vm_.session().interrupt();
+}
+
 // Best at a stop of our own: then no vCPU has a hit that QEMU has not told us of, and removing the
 // points leaves nothing dangling in it (facts/qemu.md 0.2). An idle guest has to be interrupted.
 Result<> Tracer::stop_guest() {
-  if (!vm_.session().running()) return {};
+  if (vm_.session().running()) SWAT_CHECK(wait_for_stop());
+  vm_.guest().forget();
+  model_.forget();
+  if (exec_log_ == nullptr) return {};
+  {
+    const ExecLog::Stop at(exec_log_.get());
+    SWAT_CHECK(meet_all());
+  }
+  return exec_log_->finish();
+}
+
+Result<> Tracer::wait_for_stop() {
+  if (exec_log_ != nullptr) exec_log_->let_flow();
   auto stop = vm_.session().wait_stop(kOwnStopWait);
   if (!stop && stop.error().code == Errc::kTimeout) {
     SWAT_CHECK(vm_.session().interrupt());
@@ -101,13 +139,19 @@ Result<> Tracer::stop_guest() {
   }
   if (!stop) return tl::unexpected(stop.error());
   if (stop->exited) return fail(Errc::kDisconnected, "QEMU has exited");
-  vm_.guest().forget();
-  model_.forget();
   return {};
 }
 
 Result<> Tracer::handle(const gdbproto::StopReply& stop) {
   if (stop.exited) return fail(Errc::kDisconnected, "QEMU has exited");
+  const bool is_pause = stop.signal == kSignalInterrupt && !stop.watch;
+  const bool is_own = std::exchange(interrupted_, false) && is_pause;
+  SWAT_CHECK(handle_stop(stop, is_pause, is_own));
+  return is_pause && !is_own ? on_foreign_stop() : Result<>{};
+}
+
+Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own) {
+  const ExecLog::Stop at(exec_log_.get());
   vm_.guest().forget();
   model_.forget();
   const unsigned vcpu = stop.thread ? stop.thread->thread - 1 : 0;
@@ -115,14 +159,21 @@ Result<> Tracer::handle(const gdbproto::StopReply& stop) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
   if (is_smp()) SWAT_CHECK(settle_others(vcpu));
-  if (stop.watch) return on_watch(vcpu, *stop.watch);
-  if (stop.signal == kSignalInterrupt) return on_foreign_stop();
-  return on_breakpoint(vcpu);
+  if (is_own) return on_own_stop();
+  if (is_pause) return {};
+  return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
+}
+
+// For what the execution log has kept.
+Result<> Tracer::on_own_stop() {
+  SWAT_CHECK(meet_all());
+  return vm_.session().resume();
 }
 
 // Somebody else has paused the VM (QMP `stop`). It is theirs to resume; what we can do is to be
 // there when it runs again.
 Result<> Tracer::on_foreign_stop() {
+  if (exec_log_ != nullptr) exec_log_->let_flow();
   spdlog::warn("the VM was paused by someone else; tracing goes on when it is resumed");
   while (!is_done()) {
     const auto resumed = vm_.wait_until_resumed(kSlice);
@@ -139,7 +190,17 @@ Result<> Tracer::on_foreign_stop() {
 Result<Actor> Tracer::meet(unsigned vcpu) {
   Actor actor = SWAT_TRY(life_.meet(vcpu));
   SWAT_CHECK(traps_.flush_removals());
+  if (exec_log_ != nullptr) SWAT_CHECK(exec_log_->resolve(actor));
   return actor;
+}
+
+void Tracer::log_calls() {
+  if (exec_log_ != nullptr) exec_log_->write();
+}
+
+Result<> Tracer::meet_all() {
+  for (unsigned vcpu = 0; vcpu < vm_.session().threads().size(); ++vcpu) SWAT_CHECK(meet(vcpu));
+  return {};
 }
 
 Result<> Tracer::pass_over() {
@@ -162,6 +223,7 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
                                 const Actor& actor) {
   const auto id = vm_.session().threads()[vcpu];
   vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
+  log_calls();
   const Va pc = pc_of(vcpu);
   const auto trap = std::ranges::find_if(
       traps, [&](const Trap* t) { return std::get<EntryTrap>(t->what).stop_pc == pc; });
@@ -188,6 +250,7 @@ Result<> Tracer::on_breakpoint(unsigned vcpu) {
   if (trap == nullptr) return pass_over();
   const Trap hit = *trap;  // meet() may move traps
   const Actor actor = SWAT_TRY(meet(vcpu));
+  log_calls();
   const auto* entry = std::get_if<EntryTrap>(&hit.what);
   const auto* function = std::get_if<FunctionTrap>(&hit.what);
   const bool is_event = entry != nullptr

@@ -7,11 +7,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "daemon/call_log.hpp"
 #include "daemon/event_log.hpp"
+#include "daemon/exec_log.hpp"
 #include "daemon/module_traps.hpp"
 #include "daemon/planner.hpp"
 #include "daemon/process_life.hpp"
@@ -51,19 +53,28 @@ class Tracer {
   [[nodiscard]] Result<> loop_until_done();
   [[nodiscard]] bool is_done() const;
   [[nodiscard]] Result<> stop_guest();
+  [[nodiscard]] Result<> wait_for_stop();
 
+  // Lets the execution log go on, or stops the guest for it.
+  [[nodiscard]] Result<> on_no_stop();
   [[nodiscard]] Result<> handle(const gdbproto::StopReply& stop);
+  [[nodiscard]] Result<> handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own);
   [[nodiscard]] Result<> on_watch(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                         const Actor& actor);
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
+  [[nodiscard]] Result<> on_own_stop();
   [[nodiscard]] Result<> on_foreign_stop();
   // A stop that says nothing: the guest runs on.
   [[nodiscard]] Result<> pass_over();
 
   // Who runs on the vCPU. Points that nobody needs any more go out of the stub.
   [[nodiscard]] Result<Actor> meet(unsigned vcpu);
+  [[nodiscard]] Result<> meet_all();
+  // What the execution log tells of until this stop goes before the stop's own event.
+  void log_calls();
+  [[nodiscard]] Result<> start_exec_log();
   void log_import(std::optional<Call> call, const Actor& actor);
   // Resumes behind the instruction at `pc`, emulated or stepped.
   [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, const os::Thread& thread);
@@ -94,6 +105,8 @@ class Tracer {
   CallLog calls_;
   std::vector<EntryTrap> entries_;
   std::optional<Va> page_fault_entry_;
+  std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
+  bool interrupted_ = false;           // the next stop is one of our own
   Clock::time_point end_;
   std::uint64_t idle_stops_ = 0;
 };

@@ -53,6 +53,7 @@ const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc, bool or_late) const {
 Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
+    log_calls();
     if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
     return step_over(vcpu, pc, actor.thread);
@@ -92,6 +93,7 @@ Result<> Tracer::settle_others(unsigned stopped) {
 // At a callee's first instruction; or, when the callee's page was absent, at that of the fault
 // handler, before the interrupt that QEMU stops with could be taken.
 bool Tracer::may_have_called(unsigned vcpu) {
+  if (planner_.imports() == nullptr) return false;
   Va callee = pc_of(vcpu);
   if (vm_.guest().in_kernel(vcpu)) {
     if (callee != page_fault_entry_) return false;
@@ -104,6 +106,7 @@ bool Tracer::may_have_called(unsigned vcpu) {
 
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
+  log_calls();
   if (!syscalls_.enter(entry, actor)) ++idle_stops_;
   const Va pc = pc_of(vcpu);
   // When the vCPU was paused just before it could stop by itself, the first step reports the hit

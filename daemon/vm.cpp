@@ -1,15 +1,12 @@
 #include "daemon/vm.hpp"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "daemon/qemu_log.hpp"
 #include "daemon/qemu_process.hpp"
 #include "daemon/stub_starter.hpp"
 
@@ -19,41 +16,14 @@ namespace {
 constexpr std::chrono::milliseconds kConnectTimeout{5000};
 constexpr std::chrono::milliseconds kTakenPatience{2000};
 
-// A file that QEMU, perhaps another user, may write and that nobody else can find.
-class HandOverFile {
- public:
-  HandOverFile() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "swatd-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) return;
-    folder_ = pattern;
-    path_ = folder_ / "devices";
-    const int fd = open(path_.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0) return;
-    fchmod(fd, 0666);
-    close(fd);
-    chmod(folder_.c_str(), 0711);
-  }
-  ~HandOverFile() {
-    std::error_code ignored;
-    if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
-  }
-  HandOverFile(const HandOverFile&) = delete;
-  HandOverFile& operator=(const HandOverFile&) = delete;
-
-  [[nodiscard]] std::string path() const { return path_.string(); }
-  [[nodiscard]] std::vector<std::byte> contents() const {
-    constexpr std::size_t kMaxBytes = 16 << 20;
-    std::ifstream file(path_, std::ios::binary);
-    std::vector<std::byte> bytes(kMaxBytes);
-    file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    bytes.resize(static_cast<std::size_t>(file.gcount()));
-    return bytes;
-  }
-
- private:
-  std::filesystem::path folder_;
-  std::filesystem::path path_;
-};
+std::vector<std::byte> contents_of(const std::string& path) {
+  constexpr std::size_t kMaxBytes = 16 << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<std::byte> bytes(kMaxBytes);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  bytes.resize(static_cast<std::size_t>(file.gcount()));
+  return bytes;
+}
 
 os::X86SystemTables tables_of(const gdbproto::X86SystemRegisters& cpu, bool is_64_bit) {
   os::X86SystemTables tables;
@@ -70,11 +40,11 @@ os::X86SystemTables tables_of(const gdbproto::X86SystemRegisters& cpu, bool is_6
 
 // live:false, always: the default would inactivate the disks of a stopped VM (facts section 5).
 Result<std::vector<os::X86SystemTables>> tables_from_device_state(gdbproto::Qmp& qmp,
+                                                                  const std::string& file,
                                                                   bool is_64_bit) {
-  const HandOverFile file;
-  const nlohmann::json arguments = {{"filename", file.path()}, {"live", false}};
+  const nlohmann::json arguments = {{"filename", file}, {"live", false}};
   SWAT_CHECK(qmp.execute("xen-save-devices-state", arguments.dump()));
-  const auto bytes = file.contents();
+  const auto bytes = contents_of(file);
   if (bytes.empty()) return fail(Errc::kUnsupported, "QEMU does not share this host's files");
   std::vector<os::X86SystemTables> tables;
   for (const auto& cpu : SWAT_TRY(gdbproto::parse_x86_device_state(bytes, is_64_bit))) {
@@ -103,6 +73,10 @@ bool let_go_of_stub(gdbproto::Link& link, const RunStateBefore& before, bool saw
   if (!session.handshake()) return false;
   const auto running = before.was_running(session, saw_stop);
   return session.detach(running && !*running).has_value();
+}
+
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find_first_of("\r\n")));
 }
 
 std::string first_word(std::string_view text) {
@@ -213,7 +187,7 @@ Result<> Vm::learn_qemu(const AttachOptions& options) {
   sources.blocks =
       SWAT_TRY(read_ram_layout([this](std::string_view command) { return monitor(command); }));
   sources.stub = session_.get();
-  if (auto pid = find_listener(duty_.stub)) sources.qemu = *pid;
+  if (auto pid = find_listener(duty_.stub)) sources.qemu = qemu_pid_ = *pid;
   ram_ = SWAT_TRY(choose_ram(sources, options.ram));
   guest_.emplace(SWAT_TRY(StoppedGuest::over(*session_, *ram_.ram)));
   return {};
@@ -223,7 +197,9 @@ Result<> Vm::learn_system_registers() {
   const bool is_64_bit = guest_->architecture() == os::Architecture::kX86_64;
   if (!is_64_bit && guest_->architecture() != os::Architecture::kI386) return {};
   if (qmp_ != nullptr) {
-    if (auto tables = tables_from_device_state(*qmp_, is_64_bit)) {
+    SWAT_CHECK(make_folder());
+    const std::string file = SWAT_TRY(folder_->make_file("devices"));
+    if (auto tables = tables_from_device_state(*qmp_, file, is_64_bit)) {
       tables_source_ = "device state (xen-save-devices-state)";
       guest_->set_x86_tables(*std::move(tables));
       return {};
@@ -255,9 +231,57 @@ Result<std::string> Vm::monitor(std::string_view command) {
   return qmp_ != nullptr ? qmp_->monitor(command) : session_->monitor(command);
 }
 
+// The guardian knows of it before it is there.
+Result<> Vm::make_folder() {
+  if (folder_) return {};
+  folder_.emplace();
+  duty_.folder = folder_->path();
+  SWAT_CHECK(guardian_.arm(duty_));
+  return folder_->make();
+}
+
+Result<std::string> Vm::prepare_log() {
+  if (is_kvm_) return fail(Errc::kUnsupported, "KVM has no execution log");
+  if (!qemu_pid_) return fail(Errc::kUnsupported, "QEMU's log can only be read on QEMU's own host");
+  log_before_ = SWAT_TRY(read_qemu_log(*qemu_pid_, qemu_version_));
+  SWAT_CHECK(make_folder());
+  return folder_->make_fifo("log");
+}
+
+Result<> Vm::start_log(const std::string& file, const std::string& items) {
+  duty_.restore_log = log_before_.restore();
+  SWAT_CHECK(guardian_.arm(duty_));
+  for (const std::string& command : {"logfile " + monitor_quoted(file), "log " + items}) {
+    const std::string answer = SWAT_TRY(monitor(command));
+    if (answer.empty()) continue;
+    SWAT_CHECK(stop_log());
+    return fail(Errc::kUnsupported, "QEMU cannot log: " + first_line(answer));
+  }
+  return {};
+}
+
+Result<> Vm::stop_log() {
+  for (const std::string& command : std::exchange(duty_.restore_log, {})) {
+    const std::string answer = SWAT_TRY(monitor(command));
+    if (!answer.empty()) spdlog::warn("{}: {}", command, first_line(answer));
+  }
+  return guardian_.arm(duty_);
+}
+
+// An end half-way through tracing: nobody has stopped the guest yet.
+Result<> Vm::stop_log_of_running_guest() {
+  if (duty_.restore_log.empty()) return {};
+  if (session_->running()) {
+    SWAT_CHECK(session_->interrupt());
+    SWAT_CHECK(session_->wait_stop(gdbproto::Session::kReplyTimeout));
+  }
+  return stop_log();
+}
+
 Result<> Vm::release() {
   if (!std::exchange(attached_, false)) return {};
   loop_.acknowledge_stop();
+  SWAT_CHECK(stop_log_of_running_guest());
   // An armed guardian does what fails here.
   SWAT_CHECK(session_->detach(!was_running_));
   stub_link_.reset();
@@ -265,6 +289,7 @@ Result<> Vm::release() {
     SWAT_CHECK(connect_qmp());
     SWAT_CHECK(qmp_->monitor("gdbserver none"));
   }
+  folder_.reset();
   return guardian_.disarm();
 }
 

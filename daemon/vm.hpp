@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "daemon/guardian.hpp"
+#include "daemon/hand_over_folder.hpp"
+#include "daemon/qemu_log.hpp"
 #include "daemon/ram_backend.hpp"
 #include "daemon/run_state.hpp"
 #include "daemon/stopped_guest.hpp"
@@ -55,6 +57,14 @@ class Vm {
   // that the stub did not start). Without QMP nobody can tell: kTimeout.
   [[nodiscard]] Result<> wait_until_resumed(std::chrono::milliseconds timeout);
 
+  // A FIFO for QEMU to log into; it goes away with swatd. kUnsupported says in one line why QEMU
+  // cannot log for us, or could not be brought back to how it logs now.
+  [[nodiscard]] Result<std::string> prepare_log();
+  // Has QEMU log `items` into that FIFO, which somebody has open for reading. The guest is stopped.
+  [[nodiscard]] Result<> start_log(const std::string& fifo, const std::string& items);
+  // QEMU logs as before. release() does it too, and so does the guardian.
+  [[nodiscard]] Result<> stop_log();
+
   // HMP, through QMP where there is one. The guest is stopped.
   [[nodiscard]] Result<std::string> monitor(std::string_view command);
 
@@ -69,6 +79,8 @@ class Vm {
   [[nodiscard]] Result<> learn_run_state();
   [[nodiscard]] Result<> learn_qemu(const AttachOptions& options);
   [[nodiscard]] Result<> learn_system_registers();
+  [[nodiscard]] Result<> make_folder();
+  [[nodiscard]] Result<> stop_log_of_running_guest();
 
   gdbproto::IoLoop& loop_;
   Guardian& guardian_;
@@ -81,6 +93,9 @@ class Vm {
   ChosenRam ram_;
   std::optional<StoppedGuest> guest_;
   RunStateBefore before_;
+  std::optional<HandOverFolder> folder_;
+  QemuLog log_before_;
+  std::optional<pid_t> qemu_pid_;  // where it runs on this host
   std::string qemu_version_;
   std::string tables_source_;
   bool was_running_ = true;

@@ -90,6 +90,8 @@ class OsModel {
   [[nodiscard]] virtual Result<std::uint64_t> wall_clock_ns() {
     return fail(Errc::kUnsupported, "the guest's clock is not known");
   }
+  // Code of the kernel that every change of threads on a vCPU runs through; empty when not known.
+  [[nodiscard]] virtual std::vector<Va> context_switches() { return {}; }
   // The guest has run: drop what may have changed.
   virtual void forget() = 0;
 };

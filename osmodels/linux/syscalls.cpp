@@ -91,6 +91,10 @@ constexpr EffectRow kEffects[] = {
     {"remap_file_pages", Effect::kMaps},
     {"execve", Effect::kExecs},
     {"execveat", Effect::kExecs},
+    {"fork", Effect::kSpawns},
+    {"vfork", Effect::kSpawns},
+    {"clone", Effect::kSpawns},
+    {"clone3", Effect::kSpawns},
     {"exit_group", Effect::kExits},
 };
 

@@ -48,8 +48,9 @@ struct SyscallClass {
 // Null: there is none of that name.
 [[nodiscard]] const SyscallClass* find_syscall_class(std::string_view name);
 
-// What a syscall may do to the caller's address space or life.
-enum class Effect { kNone, kMaps, kUnmaps, kExecs, kExits };
+// What a syscall may do to the caller's address space or life. kSpawns: there is another process, or
+// another thread, and maybe another address space.
+enum class Effect { kNone, kMaps, kUnmaps, kExecs, kSpawns, kExits };
 [[nodiscard]] Effect effect_of(std::string_view name);
 
 }  // namespace swat::os::linux_os

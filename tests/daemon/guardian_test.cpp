@@ -6,10 +6,12 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <nlohmann/json.hpp>
 
+#include "gdbproto/hex.hpp"
 #include "memory_stub.hpp"
 #include "sockets.hpp"
 #include "temp_folder.hpp"
@@ -107,6 +109,39 @@ TEST(Guardian, DetachesWhenItIsArmedAndThePipeCloses) {
   const Commands commands = serve_next(stub.listener);
   ASSERT_FALSE(commands.empty());
   EXPECT_EQ(commands.back(), "D");
+}
+
+std::string monitor_packet(std::string_view command) {
+  std::string packet = "qRcmd,";
+  gdbproto::append_hex(packet, std::as_bytes(std::span(command)));
+  return packet;
+}
+
+// Before the guest runs on.
+TEST(Guardian, BringsQemusLogBackAndRemovesTheFolder) {
+  const Stub stub;
+  const std::string folder = stub.folder.file("ours");
+  std::filesystem::create_directory(folder);
+  std::ofstream(folder + "/log") << "x";
+  auto guardian = started();
+  GuardianDuty duty{stub.listener.endpoint(), false, {}, {"log none", "logfile \"/a b\""}, folder};
+  ASSERT_TRUE(guardian->arm(duty));
+  auto ended = closed(guardian);
+  const Commands commands = serve_next(stub.listener);
+  ASSERT_GE(commands.size(), 3u);
+  const Commands last(commands.end() - 3, commands.end());
+  EXPECT_EQ(last, (Commands{monitor_packet("log none"), monitor_packet("logfile \"/a b\""), "D"}));
+  ended.wait();
+  EXPECT_FALSE(std::filesystem::exists(folder));
+}
+
+TEST(Guardian, RefusesWhatItCannotBeTold) {
+  const Stub stub;
+  auto guardian = started();
+  GuardianDuty duty{stub.listener.endpoint(), false, {}, {}, std::string(5000, 'x')};
+  EXPECT_FALSE(guardian->arm(duty));
+  duty.folder = "two\nlines";
+  EXPECT_FALSE(guardian->arm(duty));
 }
 
 TEST(Guardian, ReachesAStubOnAPort) {
@@ -219,7 +254,7 @@ int exit_code_of_orphan() {
 TEST(Guardian, ReleasesTheVmOfAProcessThatWasKilled) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const Stub stub;
-  kill_9(fork_tracer({stub.listener.endpoint(), false, {}}, false));
+  kill_9(fork_tracer({stub.listener.endpoint(), false, {}, {}, {}}, false));
   const Commands commands = serve_next(stub.listener);
   ASSERT_FALSE(commands.empty());
   EXPECT_EQ(commands.back(), "D");
@@ -229,7 +264,7 @@ TEST(Guardian, ReleasesTheVmOfAProcessThatWasKilled) {
 TEST(Guardian, LeavesTheVmAloneOfAProcessThatWasKilledAfterItsWork) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   const Stub stub;
-  kill_9(fork_tracer({stub.listener.endpoint(), false, {}}, true));
+  kill_9(fork_tracer({stub.listener.endpoint(), false, {}, {}, {}}, true));
   EXPECT_EQ(exit_code_of_orphan(), 0);
   EXPECT_FALSE(readable(stub.listener.socket_fd(), 0ms));
 }
@@ -239,7 +274,7 @@ TEST(Guardian, LeavesTheVmAloneOfAProcessThatWasKilledAfterItsWork) {
 TEST(ReleaseVm, TriesAgainWhenTheStubHangsUp) {
   const Stub stub;
   auto released = std::async(std::launch::async, [&] {
-    return release_vm({stub.listener.endpoint(), false, {}}, kDeadline).has_value();
+    return release_vm({stub.listener.endpoint(), false, {}, {}, {}}, kDeadline).has_value();
   });
   ASSERT_GE(stub.listener.accept_within(kDeadline).get(), 0);  // and is closed at once
   const Commands commands = serve_next(stub.listener);

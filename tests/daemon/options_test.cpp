@@ -56,6 +56,7 @@ TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--os", "linux"}).os, "linux");
   EXPECT_EQ(parsed({"--ram", "stub"}).attach.ram, "stub");
   EXPECT_EQ(parsed({"--traps", "break"}).traps, "break");
+  EXPECT_EQ(parsed({"--traps", "exec-log"}).traps, kExecLog);
   EXPECT_EQ(parsed({"--log", "out.log"}).log, "out.log");
   EXPECT_EQ(parsed({"--json", "out.json"}).json, "out.json");
   EXPECT_TRUE(parsed({"--names"}).names);

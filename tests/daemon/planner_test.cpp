@@ -131,6 +131,17 @@ TEST(Planner, WatchesImportsUnderTcgOnly) {
   EXPECT_EQ(Planner::for_accelerator(true, "")->imports(), nullptr);
 }
 
+TEST(Planner, LeavesCallsToTheExecutionLogWhenThatIsAskedFor) {
+  Guest guest;
+  const auto planner = Planner::for_accelerator(false, kExecLog);
+  ASSERT_TRUE(planner);
+  EXPECT_TRUE(planner->uses_exec_log());
+  EXPECT_EQ(planner->imports(), nullptr);
+  EXPECT_EQ(kinds_of(*planner->entries(guest.view, guest.model)), "watch ");
+  EXPECT_FALSE(Planner::for_accelerator(false, "")->uses_exec_log());
+  EXPECT_EQ(Planner::for_accelerator(true, kExecLog).error().code, Errc::kUsage);
+}
+
 TEST(Planner, BreaksUnderKvm) {
   Guest guest;
   const auto plans = Planner::for_accelerator(true, "")->entries(guest.view, guest.model);

@@ -51,6 +51,32 @@ TEST(ProcessTable, FindsNoChangeWhereThereIsNone) {
   EXPECT_TRUE(change.unloaded.empty());
 }
 
+// Whoever keeps something of a view asks whether it still holds.
+TEST(ProcessTable, TellsOfChangesByNumbers) {
+  Table t;
+  const std::uint64_t before = t.processes.changes();
+  t.refresh();
+  EXPECT_NE(t.processes.changes(), before);
+  const ProcessView& view = *t.processes.find(kThread.process);
+  const std::uint64_t generation = view.generation;
+  t.refresh();
+  EXPECT_EQ(view.generation, generation);
+  t.model.maps[kSpace][0].range.end = t.model.maps[kSpace][0].range.end + 0x1000;
+  t.refresh();
+  EXPECT_NE(view.generation, generation);
+  const std::uint64_t changes = t.processes.changes();
+  t.processes.will_remap(kThread);
+  EXPECT_NE(t.processes.changes(), changes);
+}
+
+TEST(ProcessTable, TellsOnceWhoHasSpawned) {
+  Table t;
+  EXPECT_FALSE(t.processes.take_spawner());
+  t.processes.will_spawn(kThread);
+  EXPECT_EQ(t.processes.take_spawner(), Va{kSpace});
+  EXPECT_FALSE(t.processes.take_spawner());
+}
+
 // TinyElf's slots: JUMP_SLOT, GLOB_DAT and IRELATIVE, one word after the other.
 TEST(ProcessTable, SpansTheSlotsOfAModule) {
   Table t;

@@ -137,11 +137,13 @@ class Guest:
     """with Guest(smp=2) as guest: guest.run("echo hello")"""
 
     def __init__(self, kernel="6.1", smp=1, cpu=None, memory="256M", gdb=True, machine_args=(),
-                 append="", boot_timeout=90, qemu=QEMU):
+                 append="", boot_timeout=90, qemu=QEMU, piped_log=False):
         self.directory = fetch(kernel)
         self.smp, self.cpu, self.memory, self.gdb = smp, cpu, memory, gdb
         self.machine_args, self.append = list(machine_args), append
         self.boot_timeout, self.qemu = boot_timeout, qemu
+        # QEMU's stderr is a pipe that goes into the file, instead of the file itself.
+        self.piped_log = piped_log
 
     # Life
 
@@ -149,8 +151,11 @@ class Guest:
         self.temporary = tempfile.TemporaryDirectory(prefix="swatd-guest-")
         self.path = Path(self.temporary.name)
         self.stderr = open(self.path / "qemu.log", "w+")
+        stderr = subprocess.PIPE if self.piped_log else self.stderr
         self.process = subprocess.Popen(self._arguments(), stdin=subprocess.DEVNULL,
-                                        stdout=self.stderr, stderr=self.stderr)
+                                        stdout=self.stderr, stderr=stderr)
+        if self.piped_log:
+            threading.Thread(target=self._copy_log, daemon=True).start()
         try:
             self._wait_for_sockets()
             self.agent = Agent(self.path / "agent")
@@ -166,6 +171,11 @@ class Guest:
         self._stop()
         if errors and kind is None:
             raise GuestError("QEMU's gdbstub complains:\n" + "\n".join(errors))
+
+    def _copy_log(self):
+        for line in self.process.stderr:
+            self.stderr.write(line.decode(errors="replace"))
+            self.stderr.flush()
 
     def _arguments(self):
         arguments = [

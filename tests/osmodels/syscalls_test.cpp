@@ -91,8 +91,10 @@ TEST(Syscalls, KnowsWhichCallsChangeWhatIsMapped) {
   EXPECT_EQ(effect_of("munmap"), Effect::kUnmaps);
   for (const char* name : {"execve", "execveat"})
     EXPECT_EQ(effect_of(name), Effect::kExecs) << name;
+  for (const char* name : {"fork", "vfork", "clone", "clone3"})
+    EXPECT_EQ(effect_of(name), Effect::kSpawns) << name;
   EXPECT_EQ(effect_of("exit_group"), Effect::kExits);
-  for (const char* name : {"read", "exit", "vfork", ""}) {
+  for (const char* name : {"read", "exit", ""}) {
     EXPECT_EQ(effect_of(name), Effect::kNone) << name;
   }
 }

@@ -1,6 +1,29 @@
 #include "daemon/event_log.hpp"
 
+#include <fmt/format.h>
+
 namespace swat::daemon {
+
+bool EventLog::passes(const SyscallEvent& call) {
+  return passes_as(call.name.empty() ? fmt::format("syscall {:x}", call.number)
+                                     : fmt::format("syscall {}", call.name));
+}
+
+bool EventLog::passes(const CallEvent& call) {
+  return passes_as(fmt::format("call {}!{}", call.module, call.function));
+}
+
+bool EventLog::passes_as(std::string_view name) {
+  write_gaps(cap_->take_ended(RateCap::Clock::now()));
+  return cap_->admits(name);
+}
+
+void EventLog::write_gaps(const std::vector<RateCap::HeldBack>& held_back) {
+  for (const auto& [name, count] : held_back) {
+    event_.what = GapEvent{count, fmt::format("{}: above {}/s", name, cap_->per_second())};
+    write_event({});
+  }
+}
 
 void EventLog::write_event(const Scene& scene) {
   ++event_.sequence;
@@ -18,7 +41,8 @@ void EventLog::write_event(const Scene& scene) {
   for (const auto& sink : sinks_) sink->write(event_);
 }
 
-Result<> EventLog::flush() {
+Result<> EventLog::flush(bool last) {
+  if (cap_) write_gaps(last ? cap_->take_all() : cap_->take_ended(RateCap::Clock::now()));
   Result<> outcome;  // of all sinks: one that fails does not hold up another
   for (const auto& sink : sinks_) {
     auto flushed = sink->flush();

@@ -7,6 +7,7 @@
 
 #include "daemon/commands.hpp"
 #include "daemon/options.hpp"
+#include "daemon/run_cost.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -63,11 +64,20 @@ Result<> trace(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, const Options
   EventLog log;
   log.add(make_swat_sink(SWAT_TRY(LineFile::open(options.log)), options.names));
   if (!options.json.empty()) log.add(make_json_sink(SWAT_TRY(LineFile::open(options.json))));
+  if (options.rate_cap) log.cap(RateCap(*options.rate_cap, RateCap::Clock::now()));
   vm.close_monitor();
+  std::optional<CostReading> before;
+  if (options.stats) before = CostReading::take(vm, model);
   Tracer tracer(vm, model, loop, log, std::move(planner), options.trace);
   const auto traced = tracer.run();
   spdlog::info("{} events, {} stops, {} of them no event", log.written(),
                vm.session().stats().stops, tracer.idle_stops());
+  if (before) {
+    const auto after = CostReading::take(vm, model);
+    for (const auto& line : describe_cost(*before, after, {log.traced(), tracer.idle_stops()})) {
+      spdlog::info("stats: {}", line);
+    }
+  }
   return traced;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 
 namespace swat::daemon {
@@ -12,6 +13,7 @@ struct Raw {
   std::string qmp;
   double duration_s = 0;
   std::uint64_t max_events = 0;
+  std::string rate_cap;
   std::vector<std::string> functions;
   std::uint32_t pid = 0;
   std::optional<std::string> syscalls;
@@ -45,6 +47,9 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
       ->check(CLI::PositiveNumber);
   app.add_option("--max-events", raw.max_events, "detach after so many syscalls and calls")
       ->check(CLI::PositiveNumber);
+  app.add_option("--rate-cap", raw.rate_cap,
+                 "log at most N/s of each syscall and function; the rest is counted in gap events");
+  app.add_flag("--stats", options.stats, "tell at the end what tracing has cost");
   app.add_option("--break", raw.functions,
                  "trace MODULE!FUNCTION (globs) by breakpoints on the function itself");
   app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
@@ -103,6 +108,18 @@ Result<Selection> selection_of(const Raw& raw) {
   return selection;
 }
 
+// "100/s", or "100".
+Result<std::uint64_t> rate_of(std::string_view text) {
+  std::string_view digits = text;
+  if (digits.ends_with("/s")) digits.remove_suffix(2);
+  std::uint64_t rate = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), rate);
+  if (error != std::errc{} || end != digits.data() + digits.size() || rate == 0) {
+    return fail(Errc::kUsage, "--rate-cap is a number of events a second, as in 100/s");
+  }
+  return rate;
+}
+
 Result<Options> checked(Options options, const Raw& raw) {
   options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
   options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
@@ -124,6 +141,7 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (raw.duration_s > 0) {
     options.trace.duration = std::chrono::milliseconds(static_cast<long>(raw.duration_s * 1000));
   }
+  if (!raw.rate_cap.empty()) options.rate_cap = SWAT_TRY(rate_of(raw.rate_cap));
   if (raw.max_events > 0) options.trace.max_events = raw.max_events;
   if (raw.pid != 0) options.pid = raw.pid;
   for (const std::string& text : raw.functions) {

@@ -19,7 +19,9 @@ struct Options {
   std::string os = "auto";
   std::string traps;  // a TrapKind's name; "" lets the planner choose
   std::string log = "-";
-  std::string json;  // "" for none
+  std::string json;                       // "" for none
+  std::optional<std::uint64_t> rate_cap;  // events of one name a second
+  bool stats = false;
   bool names = false;
   bool run = false;  // run a guest that was paused, and pause it again at the end
   TraceOptions trace;

@@ -42,9 +42,10 @@ Result<> Tracer::run() {
   SWAT_CHECK(vm_.session().resume());
   auto traced = loop_until_done();
   loop_.acknowledge_stop();
+  const auto flushed = log_.flush(true);
   if (!traced && traced.error().code == Errc::kDisconnected) return traced;
   SWAT_CHECK(stop_guest());
-  SWAT_CHECK(log_.flush());
+  SWAT_CHECK(flushed);
   return traced;
 }
 

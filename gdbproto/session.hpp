@@ -128,6 +128,7 @@ class Session {
     std::uint64_t bytes_received = 0;
     std::uint64_t packets_sent = 0;
     std::uint64_t stops = 0;
+    std::chrono::nanoseconds held{};  // from the report of a stop to the resume, of all stops
   };
   [[nodiscard]] const Stats& stats() const { return stats_; }
 
@@ -179,6 +180,7 @@ class Session {
   TargetDescription target_;
   std::vector<ThreadId> threads_;
   Stats stats_;
+  std::optional<std::chrono::steady_clock::time_point> stopped_at_;  // by a stop that was reported
   std::string inbox_;
   std::string outbox_;                    // packets queued, not yet sent
   std::size_t queued_replies_ = 0;        // to what is in outbox_

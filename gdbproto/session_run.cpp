@@ -26,6 +26,8 @@ Result<> Session::start(std::string_view packet) {
   append_packet(outbox_, packet);
   ++stats_.packets_sent;
   SWAT_CHECK(flush());
+  if (stopped_at_) stats_.held += std::chrono::steady_clock::now() - *stopped_at_;
+  stopped_at_.reset();
   running_ = true;
   attempts_ = 0;
   unanswered_ = 0ms;
@@ -130,6 +132,7 @@ StopReply Session::accept(const StopReply& stop) {
   attempts_ = 0;
   unanswered_ = 0ms;
   ++stats_.stops;
+  stopped_at_ = std::chrono::steady_clock::now();
   selected_ = stop.signal == kSignalTrap ? stop.thread : std::nullopt;
   current_ = selected_;
   return stop;

@@ -94,5 +94,52 @@ TEST(EventLog, FlushesTheOtherSinksWhenOneFails) {
   EXPECT_EQ(fine.flushes, 1u);
 }
 
+// --- The cap
+
+SyscallEvent syscall(std::string_view name) {
+  SyscallEvent call;
+  call.name = name;
+  return call;
+}
+
+TEST(EventLog, TurnsWhatIsAboveTheCapIntoGaps) {
+  Seen seen;
+  EventLog log;
+  log.add(std::make_unique<Collector>(seen, false));
+  log.cap(RateCap(2, RateCap::Clock::now()));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(log.write({}, syscall("getpid")), i < 2);
+  EXPECT_TRUE(log.write({}, syscall("openat")));
+  EXPECT_TRUE(log.write({}, CallEvent{Va{1}, "getpid", "libc.so.6", {}, {}}));
+  EXPECT_TRUE(log.flush(true));
+  EXPECT_EQ(log.traced(), 4u);
+  ASSERT_EQ(seen.events.size(), 5u);
+  const auto& gap = std::get<GapEvent>(seen.events.back().what);
+  EXPECT_EQ(gap.count, 3u);
+  EXPECT_EQ(gap.reason, "syscall getpid: above 2/s");
+}
+
+TEST(EventLog, NamesAnUnknownSyscallInAGapByItsNumber) {
+  Seen seen;
+  EventLog log;
+  log.add(std::make_unique<Collector>(seen, false));
+  log.cap(RateCap(1, RateCap::Clock::now()));
+  SyscallEvent unknown;
+  unknown.number = 0x1f4;
+  for (int i = 0; i < 2; ++i) log.write({}, unknown);
+  EXPECT_TRUE(log.flush(true));
+  EXPECT_EQ(std::get<GapEvent>(seen.events.back().what).reason, "syscall 1f4: above 1/s");
+}
+
+TEST(EventLog, CapsNeitherModulesNorProcessesNorGaps) {
+  EventLog log;
+  log.cap(RateCap(1, RateCap::Clock::now()));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(log.write({}, ModuleEvent{}));
+    EXPECT_TRUE(log.write({}, ProcessEvent{}));
+    EXPECT_TRUE(log.write({}, GapEvent{}));
+  }
+  EXPECT_EQ(log.written(), 9u);
+}
+
 }  // namespace
 }  // namespace swat::daemon

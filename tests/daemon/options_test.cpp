@@ -61,6 +61,9 @@ TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--json", "out.json"}).json, "out.json");
   EXPECT_TRUE(parsed({"--names"}).names);
   EXPECT_TRUE(parsed({"--run"}).run);
+  EXPECT_TRUE(parsed({"--stats"}).stats);
+  EXPECT_EQ(parsed({"--rate-cap", "100/s"}).rate_cap, 100u);
+  EXPECT_EQ(parsed({"--rate-cap", "7"}).rate_cap, 7u);
   EXPECT_EQ(parsed({"--duration", "1.5"}).trace.duration, std::chrono::milliseconds(1500));
   EXPECT_EQ(parsed({"--max-events", "10"}).trace.max_events, 10u);
   EXPECT_EQ(parsed({"-v"}).verbosity, 1);
@@ -137,6 +140,11 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
        std::vector<std::vector<const char*>>{{"--os", "plan9"},
                                              {"--ram", "psychic"},
                                              {"--traps", "bear"},
+                                             {"--rate-cap", "0"},
+                                             {"--rate-cap", "-1"},
+                                             {"--rate-cap", "many"},
+                                             {"--rate-cap", "5/min"},
+                                             {"--rate-cap", "99999999999999999999/s"},
                                              {"--duration", "0"},
                                              {"--duration", "-1"},
                                              {"--duration", "soon"},
@@ -166,7 +174,7 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
 
 TEST(Options, AreRefusedWithoutTheirValue) {
   for (const char* word : {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration",
-                           "--max-events", "--break", "-e", "--calls", "-p"}) {
+                           "--max-events", "--rate-cap", "--break", "-e", "--calls", "-p"}) {
     expect_refused({"--gdb", ":1234", word});
   }
 }

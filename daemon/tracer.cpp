@@ -42,9 +42,11 @@ Result<> Tracer::run() {
   SWAT_CHECK(vm_.session().resume());
   auto traced = loop_until_done();
   loop_.acknowledge_stop();
+  const bool is_lost = !traced && traced.error().code == Errc::kDisconnected;
+  const Result<> stopped = is_lost ? Result<>{} : stop_guest();
   const auto flushed = log_.flush(true);
-  if (!traced && traced.error().code == Errc::kDisconnected) return traced;
-  SWAT_CHECK(stop_guest());
+  if (is_lost) return traced;
+  SWAT_CHECK(stopped);
   SWAT_CHECK(flushed);
   return traced;
 }

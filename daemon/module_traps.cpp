@@ -1,6 +1,9 @@
 #include "daemon/module_traps.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
+
+#include <utility>
 
 #include "daemon/slot_selection.hpp"
 
@@ -10,6 +13,7 @@ Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& s
                               bool announce) {
   const auto change = SWAT_TRY(processes_.refresh(thread));
   if (announce) {
+    began_ = true;
     for (const os::Module& module : change.unloaded) log_.write(scene, ModuleEvent{false, module});
     for (const os::Module& module : change.loaded) log_.write(scene, ModuleEvent{true, module});
   }
@@ -39,7 +43,10 @@ void ModuleTraps::select_slots(ProcessView& view) const {
 
 Result<> ModuleTraps::arm(ProcessView& view) {
   select_slots(view);
-  std::vector<Trap> traps = wanted(view);
+  std::vector<Trap> traps = functions_of(view);
+  if (!traps.empty() && traps_.breakpoints_with(traps) > breaks_.budget)
+    refuse(std::exchange(traps, {}));
+  add_slots(view, traps);
   const auto added = traps_.add(traps);
   if (!added && added.error().code == Errc::kUnsupported) {
     if (!std::exchange(told_full_, true)) {
@@ -55,24 +62,51 @@ Result<> ModuleTraps::arm(ProcessView& view) {
   return {};
 }
 
-std::vector<Trap> ModuleTraps::wanted(const ProcessView& view) const {
-  std::vector<Trap> traps;
+void ModuleTraps::add_slots(const ProcessView& view, std::vector<Trap>& traps) const {
+  if (imports_ == nullptr) return;
   for (const LoadedModule& loaded : view.modules) {
     if (loaded.image == nullptr) continue;
-    if (imports_ != nullptr) {
-      for (const VaRange& slots : loaded.slot_ranges()) {
-        if (auto more = imports_->imports(slots))
-          traps.insert(traps.end(), more->begin(), more->end());
-      }
+    for (const VaRange& slots : loaded.slot_ranges()) {
+      if (auto more = imports_->imports(slots))
+        traps.insert(traps.end(), more->begin(), more->end());
     }
-    if (!functions_.empty()) add_functions(loaded, traps);
+  }
+}
+
+std::vector<Trap> ModuleTraps::functions_of(const ProcessView& view) const {
+  std::vector<Trap> traps;
+  if (breaks_.functions.empty()) return traps;
+  for (const LoadedModule& loaded : view.modules) {
+    if (loaded.image != nullptr) add_functions(loaded, traps);
   }
   return traps;
 }
 
+void ModuleTraps::refuse(const std::vector<Trap>& functions) {
+  if (!began_) {
+    refused_.insert(refused_.end(), functions.begin(), functions.end());
+  } else if (!std::exchange(told_budget_, true)) {
+    const std::string what =
+        fmt::format("--break: {} functions more, and the budget is {} breakpoints",
+                    functions.size(), breaks_.budget);
+    spdlog::warn("{}: they are not logged", what);
+    log_.write({}, GapEvent{0, what});
+  }
+}
+
+Result<> ModuleTraps::within_budget() const {
+  if (refused_.empty()) return {};
+  return fail(Errc::kUsage,
+              fmt::format("--break asks for {} breakpoints, and QEMU looks through all of them at "
+                          "every jump between pages of the whole guest: it would crawl, also where "
+                          "none is hit. --calls with the same names watches import slots instead, "
+                          "at a cost that does not grow; --break-budget N (now {}) allows more",
+                          traps_.breakpoints_with(refused_), breaks_.budget));
+}
+
 void ModuleTraps::add_functions(const LoadedModule& loaded, std::vector<Trap>& traps) const {
   const std::string module(loaded.module.name());
-  for (const FunctionPattern& pattern : functions_) {
+  for (const FunctionPattern& pattern : breaks_.functions) {
     if (!pattern.matches_module(module)) continue;
     for (const ImageExport& e : loaded.image->exports) {
       if (e.is_ifunc || !pattern.matches_function(e.name)) continue;

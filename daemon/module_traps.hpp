@@ -16,23 +16,35 @@
 
 namespace swat::daemon {
 
+// Functions that are to have a breakpoint each. QEMU looks through all its breakpoints at every
+// jump between pages of the whole guest (facts/qemu.md 1.2), hit or not.
+struct FunctionBreaks {
+  static constexpr std::size_t kDefaultBudget = 512;  // one function in as many processes
+
+  std::vector<FunctionPattern> functions;
+  std::size_t budget = kDefaultBudget;  // breakpoints at once
+};
+
 class ModuleTraps {
  public:
   // `imports` may be null: then no slots are watched. Of the others those that `calls` wants. All
   // references outlive this.
   ModuleTraps(ProcessTable& processes, TrapSet& traps, EventLog& log, const TrapKind* imports,
-              std::vector<FunctionPattern> functions, CallFilter calls = {})
+              FunctionBreaks breaks, CallFilter calls = {})
       : processes_(processes),
         traps_(traps),
         log_(log),
         imports_(imports),
-        functions_(std::move(functions)),
+        breaks_(std::move(breaks)),
         calls_(std::move(calls)) {}
 
   // Reads what the thread's process has mapped now, logs the difference, and moves the traps. The
   // guest is stopped. `announce` is false for what was there before we came.
   [[nodiscard]] Result<> refresh(const os::Thread& thread, const EventLog::Scene& scene,
                                  bool announce);
+  // kUsage, and what to do instead: what was there before us has more functions to break on than
+  // the budget allows. Of what comes later those beyond it are left out, with a gap event.
+  [[nodiscard]] Result<> within_budget() const;
   // The process is gone, and its address space with it unless others share that.
   void forget(Va memory_object, std::uint32_t pid);
 
@@ -40,17 +52,22 @@ class ModuleTraps {
   void leave_old_spaces(const os::Process& process);
   [[nodiscard]] Result<> arm(ProcessView& view);
   void select_slots(ProcessView& view) const;
-  [[nodiscard]] std::vector<Trap> wanted(const ProcessView& view) const;
+  void add_slots(const ProcessView& view, std::vector<Trap>& traps) const;
+  [[nodiscard]] std::vector<Trap> functions_of(const ProcessView& view) const;
   void add_functions(const LoadedModule& loaded, std::vector<Trap>& traps) const;
+  void refuse(const std::vector<Trap>& functions);
 
   ProcessTable& processes_;
   TrapSet& traps_;
   EventLog& log_;
   const TrapKind* imports_;
-  std::vector<FunctionPattern> functions_;
+  FunctionBreaks breaks_;
   CallFilter calls_;
   std::unordered_map<std::uint64_t, std::vector<Trap>> armed_;  // by memory object
+  std::vector<Trap> refused_;  // over the budget, of what was there before us
+  bool began_ = false;         // something was announced: what comes now was not there before us
   bool told_full_ = false;
+  bool told_budget_ = false;
 };
 
 }  // namespace swat::daemon

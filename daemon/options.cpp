@@ -52,6 +52,10 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
   app.add_flag("--stats", options.stats, "tell at the end what tracing has cost");
   app.add_option("--break", raw.functions,
                  "trace MODULE!FUNCTION (globs) by breakpoints on the function itself");
+  app.add_option("--break-budget", options.trace.breaks.budget,
+                 "breakpoints that --break may set: each of them slows the whole guest")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
       ->check(CLI::IsMember({"watch", "break", kExecLog.data()}));
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
@@ -145,7 +149,7 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (raw.max_events > 0) options.trace.max_events = raw.max_events;
   if (raw.pid != 0) options.pid = raw.pid;
   for (const std::string& text : raw.functions) {
-    options.trace.functions.push_back(SWAT_TRY(FunctionPattern::parse(text)));
+    options.trace.breaks.functions.push_back(SWAT_TRY(FunctionPattern::parse(text)));
   }
   return options;
 }

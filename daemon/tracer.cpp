@@ -31,7 +31,7 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       traps_(vm.session()),
       module_traps_(processes_, traps_, log,
                     options_.selection.calls.is_none() ? nullptr : planner_.imports(),
-                    options_.functions, options_.selection.calls),
+                    options_.breaks, options_.selection.calls),
       life_(model, processes_, module_traps_, log, options_.selection),
       syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
       calls_(vm, model, processes_, traps_, log, options_.selection.calls) {}
@@ -53,6 +53,7 @@ Result<> Tracer::run() {
 
 Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
+  SWAT_CHECK(module_traps_.within_budget());
   for (const EntryPlan& plan : SWAT_TRY(planner_.entries(vm_.guest(), model_))) {
     spdlog::info("{} entry at {:x} ({}): {}{}{}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
                  plan.entry.address.value, plan.entry.found_by, plan.kind->name(),

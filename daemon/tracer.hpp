@@ -28,7 +28,7 @@ namespace swat::daemon {
 struct TraceOptions {
   std::optional<std::chrono::milliseconds> duration;
   std::optional<std::uint64_t> max_events;
-  std::vector<FunctionPattern> functions;
+  FunctionBreaks breaks;
   Selection selection;
 };
 

@@ -71,6 +71,17 @@ Result<> TrapSet::flush_removals() {
   return session_.remove(points);
 }
 
+std::size_t TrapSet::breakpoints_with(const std::vector<Trap>& more) const {
+  std::set<Key> keys;
+  for (const auto& [key, held] : held_) {
+    if (held.traps.front().is_breakpoint()) keys.insert(key);
+  }
+  for (const Trap& trap : more) {
+    if (trap.is_breakpoint()) keys.insert(key_of(trap.point));
+  }
+  return keys.size();
+}
+
 std::vector<const Trap*> TrapSet::at_watch(Va start) const {
   std::vector<const Trap*> found;
   for (auto it = held_.lower_bound({start.value, '\0', 0});

@@ -36,6 +36,8 @@ class TrapSet {
   [[nodiscard]] std::vector<const Trap*> at_watch(Va start) const;
   [[nodiscard]] const Trap* at_breakpoint(Va pc) const;
   [[nodiscard]] std::size_t size() const { return held_.size(); }
+  // How many breakpoints there would be with `more` added.
+  [[nodiscard]] std::size_t breakpoints_with(const std::vector<Trap>& more) const;
 
  private:
   struct Held {

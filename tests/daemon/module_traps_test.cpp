@@ -29,11 +29,11 @@ class Collector final : public Sink {
 };
 
 struct Traced : Attached {
-  explicit Traced(std::initializer_list<Turn> turns, std::vector<FunctionPattern> functions = {},
+  explicit Traced(std::initializer_list<Turn> turns, FunctionBreaks breaks = {},
                   const TrapKind* imports = &watch_kind())
       : Attached(turns),
         traps(session),
-        module_traps(processes, traps, log, imports, std::move(functions)) {
+        module_traps(processes, traps, log, imports, std::move(breaks)) {
     log.add(std::make_unique<Collector>(events));
     map_tiny_elf(model, kSpace, kApp, "/bin/app", 1);
   }
@@ -141,7 +141,7 @@ TEST(ModuleTraps, LeavesTheSpaceBeforeAnExecveBehind) {
 // --- Functions by name
 
 TEST(ModuleTraps, BreaksOnFunctionsThatAreAskedFor) {
-  Traced t({{"Z0,555500002000,1", "OK"}}, {{"app", "ca*"}}, nullptr);
+  Traced t({{"Z0,555500002000,1", "OK"}}, {{{"app", "ca*"}}}, nullptr);
   t.refresh(kThread);
   const Trap* trap = t.traps.at_breakpoint(kApp + 0x2000);
   ASSERT_NE(trap, nullptr);
@@ -150,16 +150,49 @@ TEST(ModuleTraps, BreaksOnFunctionsThatAreAskedFor) {
 }
 
 TEST(ModuleTraps, BreaksOnNothingInOtherModules) {
-  Traced t({}, {{"libc.so.6", "call"}, {"/bin/app", "call"}}, nullptr);
+  Traced t({}, {{{"libc.so.6", "call"}, {"/bin/app", "call"}}}, nullptr);
   t.refresh(kThread);
   EXPECT_EQ(t.traps.size(), 0u);
 }
 
 // Its address is the resolver's.
 TEST(ModuleTraps, BreaksOnNoIfunc) {
-  Traced t({}, {{"*", "pick"}}, nullptr);
+  Traced t({}, {{{"*", "pick"}}}, nullptr);
   t.refresh(kThread);
   EXPECT_EQ(t.traps.size(), 0u);
+}
+
+TEST(ModuleTraps, RefusesMoreBreakpointsThanTheBudget) {
+  Traced t({{"Z0,555500002000,1", "OK"}}, {{{"*", "call"}}, 1}, nullptr);
+  map_tiny_elf(t.model, kOtherSpace, kLib, "/bin/other", 2);
+  t.refresh(kThread, false);
+  EXPECT_TRUE(t.module_traps.within_budget());
+  t.refresh(thread_of(20, kOtherSpace), false);
+  const auto refused = t.module_traps.within_budget();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kUsage);
+  EXPECT_NE(refused.error().what.find("asks for 2 breakpoints"), std::string::npos);
+  EXPECT_NE(refused.error().what.find("now 1"), std::string::npos);
+}
+
+TEST(ModuleTraps, CountsAFunctionOfSeveralProcessesOnce) {
+  Traced t({{"Z0,555500002000,1", "OK"}}, {{{"*", "call"}}, 1}, nullptr);
+  map_tiny_elf(t.model, kOtherSpace, kApp, "/bin/app", 1);
+  t.refresh(kThread, false);
+  t.refresh(thread_of(20, kOtherSpace), false);
+  EXPECT_TRUE(t.module_traps.within_budget());
+}
+
+TEST(ModuleTraps, LeavesOutWhatComesLaterAndIsBeyondTheBudgetButWatchesItsSlots) {
+  Traced t({{"Z0,555500002000,1", "OK"}, {kAppSlots, "OK"}, {kLibSlots, "OK"}},
+           {{{"*", "call"}}, 1});
+  map_tiny_elf(t.model, kOtherSpace, kLib, "/bin/other", 2);
+  t.refresh(kThread, false);
+  t.refresh(thread_of(20, kOtherSpace));
+  EXPECT_TRUE(t.module_traps.within_budget());
+  EXPECT_EQ(t.traps.size(), 3u);
+  ASSERT_EQ(t.events.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<GapEvent>(t.events[1].what));
 }
 
 TEST(ModuleTraps, SaysOnceThatThereIsNoRoomForMore) {

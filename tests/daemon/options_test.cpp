@@ -66,15 +66,16 @@ TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--rate-cap", "7"}).rate_cap, 7u);
   EXPECT_EQ(parsed({"--duration", "1.5"}).trace.duration, std::chrono::milliseconds(1500));
   EXPECT_EQ(parsed({"--max-events", "10"}).trace.max_events, 10u);
+  EXPECT_EQ(parsed({"--break-budget", "10"}).trace.breaks.budget, 10u);
   EXPECT_EQ(parsed({"-v"}).verbosity, 1);
   EXPECT_EQ(parsed({"-vv"}).verbosity, 2);
 }
 
 TEST(Options, NameFunctionsOnceOrMore) {
   const Options options = parsed({"--break", "libc.so.6!malloc", "--break", "free"});
-  ASSERT_EQ(options.trace.functions.size(), 2u);
-  EXPECT_EQ(options.trace.functions[0].module, "libc.so.6");
-  EXPECT_EQ(options.trace.functions[1].function, "free");
+  ASSERT_EQ(options.trace.breaks.functions.size(), 2u);
+  EXPECT_EQ(options.trace.breaks.functions[0].module, "libc.so.6");
+  EXPECT_EQ(options.trace.breaks.functions[1].function, "free");
 }
 
 TEST(Options, SelectEverythingByDefault) {
@@ -140,6 +141,7 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
        std::vector<std::vector<const char*>>{{"--os", "plan9"},
                                              {"--ram", "psychic"},
                                              {"--traps", "bear"},
+                                             {"--break-budget", "0"},
                                              {"--rate-cap", "0"},
                                              {"--rate-cap", "-1"},
                                              {"--rate-cap", "many"},
@@ -173,8 +175,9 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
 }
 
 TEST(Options, AreRefusedWithoutTheirValue) {
-  for (const char* word : {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration",
-                           "--max-events", "--rate-cap", "--break", "-e", "--calls", "-p"}) {
+  for (const char* word :
+       {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration", "--max-events",
+        "--rate-cap", "--break", "--break-budget", "-e", "--calls", "-p"}) {
     expect_refused({"--gdb", ":1234", word});
   }
 }

@@ -91,5 +91,25 @@ class Cap(case.GuestCase):
         self.assertEqual(len(trace.events("syscall", pid=pid, name="getpid")), expected["getpid"])
 
 
+class Budget(case.GuestCase):
+    def test_thousands_of_breakpoints_are_refused(self):
+        done = swatd.once(*swatd.connection(self.guest), "--break", "libc.so.6!*", "--log", "/dev/null",
+                          "--duration", "1")
+        self.assertEqual(done.returncode, swatd.USAGE, done.stderr)
+        asked = int(re.search(r"asks for (\d+) breakpoints", done.stderr)[1])
+        self.assertGreater(asked, 1000)
+        self.assertIn("--calls", done.stderr)
+
+    def test_the_budget_can_be_raised(self):
+        options = ["--break", "libc.so.6!m*", "--calls", "none"]
+        done = swatd.once(*swatd.connection(self.guest), *options, "--break-budget", "10", "--log",
+                          "/dev/null", "--duration", "1")
+        self.assertEqual(done.returncode, swatd.USAGE, done.stderr)
+        with Trace(self.guest, *options, "--break-budget", "2000") as trace:
+            pid, expected = self.count("counted", 50)
+        self.assertEqual(trace.status, swatd.OK, trace.diagnostics())
+        self.assertEqual(len(trace.events("call", pid=pid, function="malloc")), expected["malloc"])
+
+
 if __name__ == "__main__":
     case.main()

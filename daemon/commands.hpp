@@ -18,6 +18,7 @@ namespace swat::daemon {
 [[nodiscard]] Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
                                        const std::string& glob);
 // Runs the guest for up to half a second to measure what a stop costs; leaves it stopped.
-[[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner);
+[[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
+                                    const Selection& selection);
 
 }  // namespace swat::daemon

@@ -1,6 +1,7 @@
 // `swatd doctor`: what this setup offers, what would be used, and what one stop costs here.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "daemon/commands.hpp"
@@ -16,31 +17,16 @@ using std::chrono::milliseconds;
 constexpr milliseconds kMeasureFor{500};
 constexpr int kInterrupts = 20;
 
-std::string_view point_name(gdbproto::PointKind kind) {
-  switch (kind) {
-    case gdbproto::PointKind::kSoftwareBreakpoint:
-      return "breakpoint";
-    case gdbproto::PointKind::kHardwareBreakpoint:
-      return "hardware breakpoint";
-    case gdbproto::PointKind::kWriteWatch:
-      return "write";
-    case gdbproto::PointKind::kReadWatch:
-      return "read";
-    case gdbproto::PointKind::kAccessWatch:
-      return "access";
-  }
-  return "?";
-}
-
-void print_plan(const EntryPlan& plan) {
+// `previous`: another way in may be seen by the same traps.
+void print_plan(const EntryPlan& plan, const EntryPlan* previous) {
   const auto* abi = os::linux_os::find_abi(plan.entry.kind);
-  fmt::print("entry {:<9} {:x}, found by {}; trap: {}{}{}\n", abi->mnemonic,
-             plan.entry.address.value, plan.entry.found_by, plan.kind->name(),
-             plan.why.empty() ? "" : ", ", plan.why);
+  fmt::print("entry {:<9} {:x}, found by {}; trap: {}\n", abi->mnemonic, plan.entry.address.value,
+             plan.entry.found_by, plan.to_string());
+  const auto same_point = [](const Trap& x, const Trap& y) { return x.point == y.point; };
+  if (previous != nullptr && std::ranges::equal(plan.traps, previous->traps, same_point)) return;
   for (const Trap& trap : plan.traps) {
-    if (trap.is_breakpoint()) continue;
-    fmt::print("entry watch: {} {} bytes at {:x}\n", point_name(trap.point.kind),
-               trap.point.size_bytes, trap.point.at.value);
+    fmt::print("  {} of {} byte{} at {:x}\n", point_name(trap.point.kind), trap.point.size_bytes,
+               trap.point.size_bytes == 1 ? "" : "s", trap.point.at.value);
   }
 }
 
@@ -62,7 +48,8 @@ Result<> measure_interrupts(gdbproto::Session& session) {
 Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>& plans) {
   TrapSet traps(session);
   for (const EntryPlan& plan : plans) {
-    if (plan.kind != &break_kind()) SWAT_CHECK(traps.add(plan.traps));
+    // A breakpoint would be hit for ever: nobody moves the vCPU on here.
+    if (!plan.traps.front().is_breakpoint()) SWAT_CHECK(traps.add(plan.traps));
   }
   if (traps.size() == 0) return {};
   std::uint64_t stops = 0;
@@ -87,7 +74,8 @@ Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>&
 
 }  // namespace
 
-Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner) {
+Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
+                      const Selection& selection) {
   fmt::print("QEMU {}, {}, {} vCPU{}, {}\n", vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG",
              vm.guest().vcpu_count(), vm.guest().vcpu_count() == 1 ? "" : "s",
              os::to_string(vm.guest().architecture()));
@@ -96,8 +84,10 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner) {
   fmt::print("system registers: {}\n", vm.tables_source());
   fmt::print("RAM: {}{}{}\n", vm.ram().name(), vm.ram_choice().empty() ? "" : "; not ",
              vm.ram_choice());
-  const auto plans = SWAT_TRY(planner.entries(vm.guest(), model));
-  for (const EntryPlan& plan : plans) print_plan(plan);
+  const auto plans = SWAT_TRY(planner.entries(vm.guest(), model, selection));
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    print_plan(plans[i], i == 0 ? nullptr : &plans[i - 1]);
+  }
   fmt::print("calls: {}\n", planner.uses_exec_log()        ? "execution log"
                             : planner.imports() == nullptr ? "only those named with --break"
                                                            : "import watches");

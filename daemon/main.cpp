@@ -94,7 +94,7 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options) {
     case Command::kFunctions:
       return print_functions(*model, options.pid, options.glob);
     case Command::kDoctor:
-      return print_doctor(vm, *model, planner);
+      return print_doctor(vm, *model, planner, options.trace.selection);
     case Command::kTrace:
       return trace(vm, *model, loop, options, std::move(planner));
   }

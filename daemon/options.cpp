@@ -57,7 +57,7 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
-      ->check(CLI::IsMember({"watch", "break", kExecLog.data()}));
+      ->check(CLI::IsMember({"watch", "table", "break", kExecLog.data()}));
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }
 
@@ -136,7 +136,8 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (options.command != Command::kTrace && (!options.json.empty() || !raw.functions.empty())) {
     return fail(Errc::kUsage, "--json and --break are for tracing, not for this command");
   }
-  if (options.command != Command::kTrace && raw.selects()) {
+  const bool plans = options.command == Command::kTrace || options.command == Command::kDoctor;
+  if (!plans && raw.selects()) {
     return fail(Errc::kUsage, "-e, --calls, -p and -f are for tracing, not for this command");
   }
   options.trace.selection = SWAT_TRY(selection_of(raw));

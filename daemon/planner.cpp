@@ -1,54 +1,151 @@
 #include "daemon/planner.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 namespace swat::daemon {
 namespace {
 
-Result<EntryPlan> plan_entry(const std::vector<const TrapKind*>& kinds, os::GuestView& guest,
-                             os::OsModel& model, const os::SyscallEntry& entry) {
-  EntryPlan plan{entry, nullptr, {}, {}};
-  for (const TrapKind* kind : kinds) {
-    auto traps = kind->entry(guest, model, entry);
-    if (traps) {
-      plan.kind = kind;
-      plan.traps = *std::move(traps);
-      return plan;
-    }
-    if (!plan.why.empty()) plan.why += "; ";
-    plan.why += "not " + std::string(kind->name()) + ": " + traps.error().what;
-  }
-  return fail(Errc::kUnsupported, "no trap for this syscall entry: " + plan.why,
-              entry.address.value);
+using gdbproto::PointKind;
+
+struct PointRow {
+  PointKind kind;
+  std::string_view name;
+};
+constexpr PointRow kPoints[] = {
+    {PointKind::kSoftwareBreakpoint, "breakpoint"}, {PointKind::kHardwareBreakpoint, "breakpoint"},
+    {PointKind::kWriteWatch, "write watch"},        {PointKind::kReadWatch, "read watch"},
+    {PointKind::kAccessWatch, "access watch"},
+};
+
+std::string percent(double share) {
+  return fmt::format("{:.{}f} % of the time", share * 100, share < 0.1 ? 2 : 0);
+}
+
+std::string reason(std::string_view so_far, const TrapKind& kind, std::string_view why) {
+  return fmt::format("{}{}not {}: {}", so_far, so_far.empty() ? "" : "; ", kind.name(), why);
 }
 
 }  // namespace
 
-Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only) {
+std::string_view point_name(PointKind kind) {
+  const auto* const row = std::ranges::find(kPoints, kind, &PointRow::kind);
+  return row == std::end(kPoints) ? "point" : row->name;
+}
+
+std::string EntryPlan::to_string() const {
+  std::string points;
+  if (!traps.empty()) {
+    const std::string_view name = point_name(traps.front().point.kind);
+    points = fmt::format("{} {}{}", traps.size(), name,
+                         traps.size() == 1 ? "" : (name.ends_with('h') ? "es" : "s"));
+  }
+  return fmt::format("{}, {}{}{}", kind->name(), points, why.empty() ? "" : "; ", why);
+}
+
+bool EntryPlan::fall_back(std::string_view failure) {
+  if (instead.empty()) return false;
+  EntryPlan next = std::move(instead.front());
+  next.instead.assign(std::make_move_iterator(instead.begin() + 1),
+                      std::make_move_iterator(instead.end()));
+  next.why = reason(why, *kind, failure);
+  *this = std::move(next);
+  return true;
+}
+
+std::string Planner::objection(const TrapKind& kind, const Request& request) const {
+  if (&kind != &table_kind() || chosen_ == &kind) return {};
+  // It would miss what the kernel refuses before it comes to a handler.
+  if (request.demand.all) return "all syscalls are asked for";
+  // Traps on 32-bit handlers cost something even when there is no 32-bit program.
+  if (request.native != nullptr && request.native != &kind) return "64-bit callers are not either";
+  return {};
+}
+
+Result<EntryPlan> Planner::consider(const TrapKind& kind, const Request& request) const {
+  EntryPlan plan{request.entry, &kind, {}, 0, {}, {}};
+  plan.traps = SWAT_TRY(kind.entry(request.guest, request.model, request.entry, request.demand));
+  if (std::string no = objection(kind, request); !no.empty()) {
+    return fail(Errc::kUnsupported, std::move(no));
+  }
+  plan.expected_share = expected_share(plan.traps, request.demand,
+                                       *os::linux_os::find_abi(request.entry.kind), costs_);
+  return plan;
+}
+
+// What the user, or the way that 64-bit callers are seen, has decided comes first; then the
+// cheapest.
+Result<EntryPlan> Planner::plan_entry(const Request& request) const {
+  std::vector<EntryPlan> plans;
+  std::string why;
+  for (const TrapKind* kind : kinds_) {
+    auto plan = consider(*kind, request);
+    if (plan) {
+      plans.push_back(*std::move(plan));
+    } else {
+      why = reason(why, *kind, plan.error().what);
+    }
+  }
+  if (plans.empty()) {
+    return fail(Errc::kUnsupported, "no trap for this entry: " + why, request.entry.address.value);
+  }
+  const auto is_decided = [&](const EntryPlan& plan) {
+    return plan.kind == chosen_ || (plan.kind == &table_kind() && request.native == plan.kind);
+  };
+  std::ranges::stable_sort(plans, [&](const EntryPlan& a, const EntryPlan& b) {
+    if (is_decided(a) != is_decided(b)) return is_decided(a);
+    return a.expected_share < b.expected_share;
+  });
+  EntryPlan best = std::move(plans.front());
+  for (auto plan = plans.begin() + 1; plan != plans.end(); ++plan) {
+    if (!is_decided(best)) why = reason(why, *plan->kind, percent(plan->expected_share));
+    best.instead.push_back(std::move(*plan));
+  }
+  if (!why.empty() && !is_decided(best)) why = percent(best.expected_share) + "; " + why;
+  best.why = std::move(why);
+  return best;
+}
+
+Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
+                                         std::string_view qemu_version) {
   Planner planner;
+  planner.costs_ = StopCosts::of_qemu(qemu_version);
   if (only == kExecLog && !is_kvm) {
-    planner.kinds_.push_back(&watch_kind());
+    planner.kinds_ = {&watch_kind(), &break_kind()};
     planner.exec_log_ = true;
     return planner;
   }
   for (const TrapKind* kind : trap_kinds()) {
     // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots.
-    const bool possible = !is_kvm || kind == &break_kind();
-    if (!possible || (!only.empty() && only != kind->name())) continue;
-    planner.kinds_.push_back(kind);
-    if (planner.imports_ == nullptr && kind->imports({Va{0}, Va{8}})) planner.imports_ = kind;
+    if (is_kvm && kind != &break_kind()) continue;
+    // Every kind may serve an entry that the chosen one cannot; the table only when it is chosen.
+    const bool is_chosen = only == kind->name();
+    if (is_chosen) planner.chosen_ = kind;
+    if (only.empty() || is_chosen || kind != &table_kind()) planner.kinds_.push_back(kind);
   }
-  if (planner.kinds_.empty()) {
+  if (!only.empty() && planner.chosen_ == nullptr) {
     return fail(Errc::kUsage, "no kind of trap called '" + std::string(only) + "' works here");
+  }
+  // The reference, and complete: nothing stands in for it.
+  if (planner.chosen_ == &break_kind()) planner.kinds_ = {&break_kind()};
+  for (const TrapKind* kind : planner.kinds_) {
+    if (planner.imports_ == nullptr && kind->imports({Va{0}, Va{8}})) planner.imports_ = kind;
   }
   return planner;
 }
 
-Result<std::vector<EntryPlan>> Planner::entries(os::GuestView& guest, os::OsModel& model) const {
-  // Every kind may serve an entry that the preferred one cannot.
-  std::vector<const TrapKind*> kinds = kinds_;
-  if (kinds.back() != &break_kind()) kinds.push_back(&break_kind());
+Result<std::vector<EntryPlan>> Planner::entries(os::GuestView& guest, os::OsModel& model,
+                                                const Selection& selection) const {
   std::vector<EntryPlan> plans;
+  const TrapKind* native = nullptr;
   for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
-    plans.push_back(SWAT_TRY(plan_entry(kinds, guest, model, entry)));
+    const auto* abi = os::linux_os::find_abi(entry.kind);
+    if (abi == nullptr) return fail(Errc::kUnsupported, "an entry without an ABI");
+    const bool is_native = entry.kind == os::SyscallEntry::Kind::kSyscall;
+    plans.push_back(SWAT_TRY(plan_entry(
+        {guest, model, entry, demand_of(selection, *abi), is_native ? nullptr : native})));
+    if (is_native) native = plans.back().kind;
   }
   return plans;
 }

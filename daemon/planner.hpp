@@ -4,17 +4,29 @@
 #include <string>
 #include <vector>
 
+#include "daemon/selection.hpp"
 #include "daemon/trap.hpp"
+#include "daemon/trap_cost.hpp"
 #include "daemon/vm.hpp"
 #include "osmodels/model.hpp"
 
 namespace swat::daemon {
 
+// "breakpoint", "read watch".
+[[nodiscard]] std::string_view point_name(gdbproto::PointKind kind);
+
 struct EntryPlan {
   os::SyscallEntry entry;
   const TrapKind* kind = nullptr;
   std::vector<Trap> traps;
-  std::string why;  // the kinds that were passed over, and the reason of each
+  double expected_share = 0;       // of the time the guest would stand still; see trap_cost.hpp
+  std::string why;                 // the kinds that were passed over, and the reason of each
+  std::vector<EntryPlan> instead;  // what else can be had, in this order
+
+  // "table, 2 read watches; 0.1 % of the time; not watch: ...".
+  [[nodiscard]] std::string to_string() const;
+  // Takes what is first in `instead`. False: there is nothing left.
+  [[nodiscard]] bool fall_back(std::string_view reason);
 };
 
 // Syscalls by watches, calls by QEMU's execution log (exec_log.hpp): complete, and slow for the
@@ -25,19 +37,35 @@ class Planner {
  public:
   // `only`: a TrapKind's name, or kExecLog, or "" to choose. kUsage: there is no such kind.
   [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only) {
-    return for_accelerator(vm.is_kvm(), only);
+    return for_accelerator(vm.is_kvm(), only, vm.qemu_version());
   }
-  [[nodiscard]] static Result<Planner> for_accelerator(bool is_kvm, std::string_view only);
+  [[nodiscard]] static Result<Planner> for_accelerator(bool is_kvm, std::string_view only,
+                                                       std::string_view qemu_version = {});
 
-  [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest,
-                                                       os::OsModel& model) const;
+  // For each way into the kernel the cheapest traps that notice what is selected.
+  [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest, os::OsModel& model,
+                                                       const Selection& selection = {}) const;
   // Null: this QEMU has no way to watch imports.
   [[nodiscard]] const TrapKind* imports() const { return imports_; }
   [[nodiscard]] bool uses_exec_log() const { return exec_log_; }
 
  private:
+  struct Request {
+    os::GuestView& guest;
+    os::OsModel& model;
+    const os::SyscallEntry& entry;
+    SyscallDemand demand;
+    const TrapKind* native;  // what 64-bit callers got; null: this is their entry
+  };
+  [[nodiscard]] Result<EntryPlan> consider(const TrapKind& kind, const Request& request) const;
+  // Why `kind` is not to be taken although it could be had; "": it may.
+  [[nodiscard]] std::string objection(const TrapKind& kind, const Request& request) const;
+  [[nodiscard]] Result<EntryPlan> plan_entry(const Request& request) const;
+
   std::vector<const TrapKind*> kinds_;  // allowed ones, in the order of preference
   const TrapKind* imports_ = nullptr;
+  const TrapKind* chosen_ = nullptr;  // by the user, whatever it costs; null: none
+  StopCosts costs_;
   bool exec_log_ = false;
 };
 

@@ -6,7 +6,18 @@ using os::linux_os::Effect;
 using os::linux_os::SyscallAbi;
 
 bool SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
-  const SyscallEvent call = read(*entry.abi, actor);
+  return take(read(*entry.abi, actor), *entry.abi, actor);
+}
+
+bool SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
+  const SyscallAbi* abi = os::linux_os::find_abi(call.entry);
+  if (abi == nullptr) return false;
+  return take(
+      {abi->mnemonic, call.number, os::linux_os::syscall_name(*abi, call.number), call.arguments},
+      *abi, actor);
+}
+
+bool SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi, const Actor& actor) {
   const Effect effect = os::linux_os::effect_of(call.name);
   const bool wanted = actor.selected && wanted_.wants(call.name);
   if (wanted) log_.write(actor.scene, call);
@@ -14,7 +25,7 @@ bool SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
   if (effect == Effect::kExits) {
     life_.end(actor);
   } else if (effect != Effect::kNone && effect != Effect::kSpawns &&
-             may_move_modules(effect, *entry.abi, call, actor.thread)) {
+             may_move_modules(effect, abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }
   return wanted;

@@ -27,8 +27,11 @@ class SyscallLog {
   // selected: then only its effects are noticed. The vCPU's registers are those of the stop,
   // whether the guest stands still or runs on already; arguments in its memory need the former.
   bool enter(const EntryTrap& entry, const Actor& actor);
+  // The same of a syscall that was met on its way to its handler.
+  bool enter(const os::DispatchedSyscall& call, const Actor& actor);
 
  private:
+  bool take(const SyscallEvent& call, const os::linux_os::SyscallAbi& abi, const Actor& actor);
   [[nodiscard]] SyscallEvent read(const os::linux_os::SyscallAbi& abi, const Actor& actor);
   [[nodiscard]] std::optional<std::uint64_t> argument(const os::linux_os::ArgAt& at,
                                                       const Actor& actor, std::uint64_t mask);

@@ -54,12 +54,12 @@ Result<> Tracer::run() {
 Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
   SWAT_CHECK(module_traps_.within_budget());
-  for (const EntryPlan& plan : SWAT_TRY(planner_.entries(vm_.guest(), model_))) {
-    spdlog::info("{} entry at {:x} ({}): {}{}{}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
-                 plan.entry.address.value, plan.entry.found_by, plan.kind->name(),
-                 plan.why.empty() ? "" : ", ", plan.why);
+  for (const EntryPlan& plan :
+       SWAT_TRY(planner_.entries(vm_.guest(), model_, options_.selection))) {
+    spdlog::info("{} entry at {:x} ({}): {}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
+                 plan.entry.address.value, plan.entry.found_by, plan.to_string());
     SWAT_CHECK(traps_.add(plan.traps));
-    for (const Trap& trap : plan.traps) entries_.push_back(std::get<EntryTrap>(trap.what));
+    remember_entries(plan.traps);
   }
   constexpr unsigned kPageFault = 14;
   if (const auto tables = vm_.guest().x86_tables(0)) {
@@ -85,6 +85,15 @@ Result<> Tracer::start_exec_log() {
                      std::move(entries)));
   spdlog::info("calls: execution log, of every module in every process");
   return {};
+}
+
+void Tracer::remember_entries(const std::vector<Trap>& traps) {
+  for (const Trap& trap : traps) {
+    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) entries_.push_back(*entry);
+    if (std::holds_alternative<DispatchTrap>(trap.what) && !trap.is_breakpoint()) {
+      dispatch_watches_.push_back(trap);
+    }
+  }
 }
 
 bool Tracer::is_done() const {
@@ -220,6 +229,9 @@ Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
   if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
     return on_import_watch(vcpu, watch, actor);
   }
+  if (const auto* dispatch = std::get_if<DispatchTrap>(&traps.front()->what)) {
+    return on_dispatch_watch(vcpu, *dispatch, actor);
+  }
   return on_entry_watch(vcpu, traps, actor);
 }
 
@@ -237,6 +249,15 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
   return {};
 }
 
+Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, const Actor& actor) {
+  const auto call = model_.dispatched(vcpu, *trap.dispatch);
+  if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
+  if (!call) return pass_over();
+  SWAT_CHECK(vm_.session().resume());
+  if (!syscalls_.enter(*call, actor)) ++idle_stops_;
+  return {};
+}
+
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
   SWAT_CHECK(vm_.session().resume());
@@ -250,18 +271,26 @@ void Tracer::log_import(std::optional<Call> call, const Actor& actor) {
 
 Result<> Tracer::on_breakpoint(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
-  const Trap* trap = traps_.at_breakpoint(pc);
-  if (trap == nullptr) return pass_over();
-  const Trap hit = *trap;  // meet() may move traps
+  const std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
+  if (hits.empty()) return pass_over();
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
-  const auto* entry = std::get_if<EntryTrap>(&hit.what);
-  const auto* function = std::get_if<FunctionTrap>(&hit.what);
-  const bool is_event = entry != nullptr
-                            ? syscalls_.enter(*entry, actor)
-                            : function != nullptr && calls_.function(*function, pc, actor);
+  const bool is_event =
+      std::ranges::any_of(hits, [&](const Trap& trap) { return log_breakpoint(trap, pc, actor); });
   if (!is_event) ++idle_stops_;
   return step_over(vcpu, pc, actor.thread);
+}
+
+// False when it is not what has been hit, or not selected.
+bool Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
+  if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) return syscalls_.enter(*entry, actor);
+  if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
+    return calls_.function(*function, pc, actor);
+  }
+  const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
+  if (dispatch == nullptr) return false;
+  const auto call = model_.dispatched(actor.scene.vcpu, *dispatch->dispatch);
+  return call && syscalls_.enter(*call, actor);
 }
 
 Result<> Tracer::step_over(unsigned vcpu, Va pc, const os::Thread& thread) {

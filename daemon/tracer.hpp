@@ -50,6 +50,7 @@ class Tracer {
 
   [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
   [[nodiscard]] Result<> arm();
+  void remember_entries(const std::vector<Trap>& traps);
   [[nodiscard]] Result<> loop_until_done();
   [[nodiscard]] bool is_done() const;
   [[nodiscard]] Result<> stop_guest();
@@ -62,9 +63,12 @@ class Tracer {
   [[nodiscard]] Result<> on_watch(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                         const Actor& actor);
+  [[nodiscard]] Result<> on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap,
+                                           const Actor& actor);
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
   [[nodiscard]] Result<> on_own_stop();
+  bool log_breakpoint(const Trap& trap, Va pc, const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
   // A stop that says nothing: the guest runs on.
   [[nodiscard]] Result<> pass_over();
@@ -79,15 +83,20 @@ class Tracer {
   // Resumes behind the instruction at `pc`, emulated or stepped.
   [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, const os::Thread& thread);
   [[nodiscard]] Result<gdbproto::StopReply> step(unsigned vcpu);
+  [[nodiscard]] Result<> step_off(unsigned vcpu);
 
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
   [[nodiscard]] Result<> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> settle_others(unsigned stopped);
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
+  [[nodiscard]] Result<> settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call);
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
+  [[nodiscard]] Result<> meet_stranger(unsigned vcpu);
   [[nodiscard]] bool may_have_called(unsigned vcpu);
   [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc, bool or_late) const;
+  // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
+  [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
   [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
 
@@ -104,6 +113,7 @@ class Tracer {
   SyscallLog syscalls_;
   CallLog calls_;
   std::vector<EntryTrap> entries_;
+  std::vector<Trap> dispatch_watches_;
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
   bool interrupted_ = false;           // the next stop is one of our own

@@ -32,6 +32,16 @@ std::optional<Call> pick(const std::vector<CallLog::Candidate>& calls, std::opti
   return certain != calls.end() ? std::optional(certain->call) : std::nullopt;
 }
 
+// Whether a vCPU at `pc` has read the table. `or_late`: it has stopped by itself, so that it is
+// further on for no other reason.
+bool has_dispatched(const os::SyscallDispatch& dispatch, Va pc, bool or_late) {
+  const bool at_handler = std::ranges::find(dispatch.handlers, pc) != dispatch.handlers.end();
+  return std::ranges::any_of(dispatch.loads, [&](const os::SyscallDispatch::Load& load) {
+    if (load.reg.empty()) return at_handler;
+    return load.next == pc || (or_late && (load.late == pc || at_handler));
+  });
+}
+
 }  // namespace
 
 Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
@@ -50,12 +60,29 @@ const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc, bool or_late) const {
   return nullptr;
 }
 
+std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_late) {
+  if (dispatch_watches_.empty() || !vm_.guest().in_kernel(vcpu)) return {};
+  for (const Trap& trap : dispatch_watches_) {
+    const os::SyscallDispatch& dispatch = *std::get<DispatchTrap>(trap.what).dispatch;
+    if (!has_dispatched(dispatch, pc_of(vcpu), or_late)) continue;
+    const auto call = model_.dispatched(vcpu, dispatch);
+    if (!call) continue;
+    const Va slot = *dispatch.table + call->number * dispatch.kWordBytes;
+    if (VaRange{trap.point.at, trap.point.at + trap.point.size_bytes}.contains(slot)) return *call;
+  }
+  return {};
+}
+
 Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
     log_calls();
     if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
+    return step_over(vcpu, pc, actor.thread);
+  }
+  if (const auto dispatched = dispatch_at(vcpu, true)) {
+    if (!syscalls_.enter(*dispatched, actor)) ++idle_stops_;
     return step_over(vcpu, pc, actor.thread);
   }
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
@@ -74,8 +101,11 @@ Result<> Tracer::settle_others(unsigned stopped) {
   }
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == stopped) continue;
+    SWAT_CHECK(meet_stranger(vcpu));
     if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
+    } else if (const auto call = dispatch_at(vcpu, false)) {
+      SWAT_CHECK(settle_dispatch(vcpu, *call));
     } else if (may_have_called(vcpu)) {
       SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
     } else {
@@ -87,6 +117,17 @@ Result<> Tracer::settle_others(unsigned stopped) {
     }
     vm_.guest().remember(stopped, registers[stopped]);
   }
+  return {};
+}
+
+// A child of fork has its parent's import slots, at watched addresses: what it calls can only be
+// told once its modules are known.
+Result<> Tracer::meet_stranger(unsigned vcpu) {
+  if (!options_.selection.needs_modules()) return {};
+  const auto thread = model_.current(vcpu);
+  if (!thread || thread->process.memory_object.is_null()) return {};
+  if (processes_.find(thread->process) != nullptr) return {};
+  SWAT_CHECK(meet(vcpu));
   return {};
 }
 
@@ -108,9 +149,19 @@ Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
   if (!syscalls_.enter(entry, actor)) ++idle_stops_;
+  return step_off(vcpu);
+}
+
+Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call) {
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  if (!syscalls_.enter(call, actor)) ++idle_stops_;
+  return step_off(vcpu);
+}
+
+// When the vCPU was paused just before it could stop by itself, the first step reports the hit and
+// executes nothing.
+Result<> Tracer::step_off(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
-  // When the vCPU was paused just before it could stop by itself, the first step reports the hit
-  // and executes nothing.
   for (unsigned i = 0; i < kStepTries && pc_of(vcpu) == pc; ++i) {
     const auto stop = step(vcpu);
     if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());

@@ -5,12 +5,14 @@
 // file and one row of trap_kinds().
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "daemon/syscall_demand.hpp"
 #include "gdbproto/session.hpp"
 #include "osmodels/linux/syscalls.hpp"
 #include "osmodels/model.hpp"
@@ -23,6 +25,11 @@ struct EntryTrap {
   Va stop_pc;                    // where a vCPU stands when it is this entry that stopped it
   std::optional<Va> late_pc;     // or here, when the stub names it for a hit before (EntryStore)
   std::optional<unsigned> vcpu;  // a per-CPU point belongs to one vCPU; nullopt: to all
+};
+
+// The handler of a syscall is being looked up in the kernel's table, or is about to run.
+struct DispatchTrap {
+  std::shared_ptr<const os::SyscallDispatch> dispatch;
 };
 
 // A word of these import slots has been read.
@@ -39,7 +46,7 @@ struct FunctionTrap {
 
 struct Trap {
   gdbproto::Point point;
-  std::variant<EntryTrap, ImportTrap, FunctionTrap> what;
+  std::variant<EntryTrap, DispatchTrap, ImportTrap, FunctionTrap> what;
 
   // After a breakpoint the vCPU has yet to execute the instruction; after a watchpoint of x86 it
   // has executed it.
@@ -54,17 +61,20 @@ class TrapKind {
   virtual ~TrapKind() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;  // "watch", "break"
 
-  // kUnsupported or kNotFound says why this kind cannot realise it here.
+  // What notices at least the syscalls in `demand`. kUnsupported or kNotFound says why this kind
+  // cannot realise it here.
   [[nodiscard]] virtual Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
-                                                        const os::SyscallEntry& entry) const = 0;
+                                                        const os::SyscallEntry& entry,
+                                                        const SyscallDemand& demand) const = 0;
   [[nodiscard]] virtual Result<std::vector<Trap>> imports(VaRange slots) const = 0;
   [[nodiscard]] virtual Result<std::vector<Trap>> function(Va at, FunctionTrap what) const = 0;
 };
 
-// Cheapest first.
+// Those that are as cheap as others are preferred by this order.
 [[nodiscard]] const std::vector<const TrapKind*>& trap_kinds();
 
 [[nodiscard]] const TrapKind& watch_kind();
 [[nodiscard]] const TrapKind& break_kind();
+[[nodiscard]] const TrapKind& table_kind();
 
 }  // namespace swat::daemon

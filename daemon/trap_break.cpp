@@ -9,8 +9,8 @@ class BreakKind final : public TrapKind {
  public:
   std::string_view name() const override { return "break"; }
 
-  Result<std::vector<Trap>> entry(os::GuestView&, os::OsModel&,
-                                  const os::SyscallEntry& entry) const override {
+  Result<std::vector<Trap>> entry(os::GuestView&, os::OsModel&, const os::SyscallEntry& entry,
+                                  const SyscallDemand&) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
     return std::vector<Trap>{{at(entry.address), EntryTrap{abi, entry.address, {}, {}}}};
@@ -38,7 +38,7 @@ const TrapKind& break_kind() {
 }
 
 const std::vector<const TrapKind*>& trap_kinds() {
-  static const std::vector<const TrapKind*> kinds = {&watch_kind(), &break_kind()};
+  static const std::vector<const TrapKind*> kinds = {&watch_kind(), &table_kind(), &break_kind()};
   return kinds;
 }
 

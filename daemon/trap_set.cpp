@@ -9,6 +9,9 @@ namespace {
 // The same meaning twice is one trap with two holders.
 bool same_meaning(const Trap& a, const Trap& b) {
   if (a.what.index() != b.what.index()) return false;
+  if (const auto* dispatch = std::get_if<DispatchTrap>(&a.what)) {
+    return dispatch->dispatch == std::get<DispatchTrap>(b.what).dispatch;
+  }
   const auto* entry = std::get_if<EntryTrap>(&a.what);
   return entry == nullptr || entry->stop_pc == std::get<EntryTrap>(b.what).stop_pc;
 }
@@ -93,14 +96,24 @@ std::vector<const Trap*> TrapSet::at_watch(Va start) const {
   return found;
 }
 
-const Trap* TrapSet::at_breakpoint(Va pc) const {
+const TrapSet::Held* TrapSet::held_at_breakpoint(Va pc) const {
   for (const auto kind :
        {gdbproto::PointKind::kSoftwareBreakpoint, gdbproto::PointKind::kHardwareBreakpoint}) {
     const auto it = held_.lower_bound({pc.value, static_cast<char>(kind), 0});
     if (it == held_.end() || it->second.point.at != pc || it->second.point.kind != kind) continue;
-    return &it->second.traps.front();
+    return &it->second;
   }
   return nullptr;
+}
+
+const Trap* TrapSet::at_breakpoint(Va pc) const {
+  const Held* held = held_at_breakpoint(pc);
+  return held == nullptr ? nullptr : &held->traps.front();
+}
+
+std::vector<Trap> TrapSet::meanings_at_breakpoint(Va pc) const {
+  const Held* held = held_at_breakpoint(pc);
+  return held == nullptr ? std::vector<Trap>{} : held->traps;
 }
 
 }  // namespace swat::daemon

@@ -35,6 +35,8 @@ class TrapSet {
   // word (syscall and its compat twin).
   [[nodiscard]] std::vector<const Trap*> at_watch(Va start) const;
   [[nodiscard]] const Trap* at_breakpoint(Va pc) const;
+  // All that a breakpoint may mean: 64-bit and 32-bit callers may share a syscall's handler.
+  [[nodiscard]] std::vector<Trap> meanings_at_breakpoint(Va pc) const;
   [[nodiscard]] std::size_t size() const { return held_.size(); }
   // How many breakpoints there would be with `more` added.
   [[nodiscard]] std::size_t breakpoints_with(const std::vector<Trap>& more) const;
@@ -51,6 +53,7 @@ class TrapSet {
     return {point.at.value, static_cast<char>(point.kind), point.size_bytes};
   }
 
+  [[nodiscard]] const Held* held_at_breakpoint(Va pc) const;
   void give_back(const std::vector<Trap>& traps, const std::vector<gdbproto::Point>& missing);
 
   gdbproto::Session& session_;

@@ -12,7 +12,8 @@ class WatchKind final : public TrapKind {
 
   // The entry path's store of the user's stack pointer, one word for each vCPU.
   Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
-                                  const os::SyscallEntry& entry) const override {
+                                  const os::SyscallEntry& entry,
+                                  const SyscallDemand&) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
     const auto store = SWAT_TRY(os::x86::find_entry_store(model.kernel_memory(), entry.address));

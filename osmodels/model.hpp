@@ -1,6 +1,7 @@
 // What an operating system model answers, whatever the system.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -63,6 +64,36 @@ struct SyscallEntry {
   std::string found_by;  // "device state", "kernel symbol entry_SYSCALL_64", ...
 };
 
+// How the kernel goes on from an entry to what handles the call.
+struct SyscallDispatch {
+  // An instruction that takes a handler out of the table.
+  struct Load {
+    Va next;               // behind it, where a vCPU stands then
+    std::string_view reg;  // holds the handler then; "": the vCPU stands at the handler instead
+    Va late = {};  // where it holds the handler still, and QEMU may stop late; null: nowhere
+  };
+
+  static constexpr std::uint64_t kWordBytes = 8;  // of the table
+
+  std::string found_by;
+  bool compat = false;         // of 32-bit callers
+  std::optional<Va> table;     // handlers' addresses by number; none: the kernel's code compares
+  std::vector<Load> loads;     // from the table
+  std::vector<Va> handlers;    // by number; null: that number has none
+  bool saves_callers = false;  // handlers are given the caller's registers as saved in memory
+
+  [[nodiscard]] bool is_handler(std::uint64_t number, Va at) const {
+    return number < handlers.size() && !at.is_null() && handlers[number] == at;
+  }
+};
+
+// A syscall on its way to its handler.
+struct DispatchedSyscall {
+  SyscallEntry::Kind entry;
+  std::uint64_t number = 0;
+  std::array<std::optional<std::uint64_t>, 6> arguments{};
+};
+
 class OsModel {
  public:
   virtual ~OsModel() = default;
@@ -83,6 +114,17 @@ class OsModel {
   // or two batched RAM reads, no register but those the guest cannot change under us.
   [[nodiscard]] virtual Result<Thread> current(unsigned vcpu) = 0;
   [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
+  // Of 64-bit callers, or of 32-bit ones. kUnsupported: this model, or this kernel, does not tell.
+  [[nodiscard]] virtual Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(
+      [[maybe_unused]] bool compat) {
+    return fail(Errc::kUnsupported, "no dispatch of syscalls is known");
+  }
+  // What `vcpu` is about to call, which stands behind a load of `dispatch` or at one of its
+  // handlers. kNotFound: it does not; something else has read the table.
+  [[nodiscard]] virtual Result<DispatchedSyscall> dispatched(
+      [[maybe_unused]] unsigned vcpu, [[maybe_unused]] const SyscallDispatch& dispatch) {
+    return fail(Errc::kUnsupported, "no dispatch of syscalls is known");
+  }
   // Base of the per-CPU area that gs reaches in the kernel on `vcpu` (x86_64).
   [[nodiscard]] virtual Result<Va> per_cpu_base(unsigned vcpu) = 0;
   // The guest's own wall clock, nanoseconds since 1970, as of its last tick before the last call of

@@ -10,6 +10,8 @@
 #include "osmodels/linux/kernel_locator.hpp"
 #include "osmodels/linux/mappings.hpp"
 #include "osmodels/linux/process_list.hpp"
+#include "osmodels/linux/saved_registers.hpp"
+#include "osmodels/linux/syscall_dispatch.hpp"
 #include "osmodels/linux/syscall_entries.hpp"
 #include "osmodels/linux/task_reader.hpp"
 #include "symbols/btf.hpp"
@@ -95,6 +97,16 @@ class LinuxModel final : public OsModel {
   Result<std::vector<SyscallEntry>> syscall_entries() override {
     return find_syscall_entries(guest_, kernel_, symbols_);
   }
+  Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(bool compat) override {
+    auto& known = dispatches_[compat ? 1 : 0];
+    if (known != nullptr) return known;
+    entries_ = SWAT_TRY(syscall_entries());
+    auto found = SWAT_TRY(find_syscall_dispatch(kernel_, symbols_, entries_, compat));
+    return known = std::make_shared<const SyscallDispatch>(std::move(found));
+  }
+  Result<DispatchedSyscall> dispatched(unsigned vcpu, const SyscallDispatch& dispatch) override {
+    return read_dispatched(guest_, vcpu, kernel_, dispatch, entries_);
+  }
   Result<Va> per_cpu_base(unsigned vcpu) override { return current_.per_cpu_base(vcpu); }
   Result<std::uint64_t> wall_clock_ns() override {
     return clock_ ? clock_->last_ns() : OsModel::wall_clock_ns();
@@ -118,6 +130,8 @@ class LinuxModel final : public OsModel {
   std::vector<std::string> provenance_;
   TaskReader tasks_;
   CurrentTask current_;
+  std::vector<SyscallEntry> entries_;  // once a dispatch has been asked for
+  std::array<std::shared_ptr<const SyscallDispatch>, 2> dispatches_;  // native, compat
 };
 
 // "Linux version 6.1.0-56-amd64 (...": the third word.

@@ -92,6 +92,12 @@ std::optional<Skip> jump(const Instruction& insn, unsigned, Skip skip) {
   return skip;
 }
 
+std::optional<Skip> call(const Instruction& insn, unsigned bits, Skip skip) {
+  skip.effect = Skip::Effect::kCall;
+  skip.amount = insn.next().value;
+  return jump(insn, bits, skip);
+}
+
 struct Row {
   unsigned id;
   std::optional<Skip> (*understand)(const Instruction&, unsigned bits, Skip);
@@ -109,11 +115,11 @@ constexpr Row kRows[] = {
     {X86_INS_MOV, copy},
     {X86_INS_SUB, stack_adjustment},
     {X86_INS_JMP, jump},
+    {X86_INS_CALL, call},
 };
 
-Result<> push_word(const Skip& skip, VcpuState& vcpu) {
+Result<> push_word(const Skip& skip, VcpuState& vcpu, std::uint64_t value) {
   const std::string_view sp = stack_register(skip.word_bytes * 8);
-  const std::uint64_t value = SWAT_TRY(vcpu.reg(skip.from));
   const Va top = Va{SWAT_TRY(vcpu.reg(sp))} - skip.word_bytes;
   SWAT_CHECK(vcpu.store(top, value, skip.word_bytes));
   return vcpu.set_reg(sp, top.value);
@@ -144,7 +150,9 @@ Result<> Skip::apply(VcpuState& vcpu) const {
     case Effect::kNone:
       return {};
     case Effect::kPush:
-      return push_word(*this, vcpu);
+      return push_word(*this, vcpu, SWAT_TRY(vcpu.reg(from)));
+    case Effect::kCall:
+      return push_word(*this, vcpu, amount);
     case Effect::kAddToStack: {
       const std::string_view sp = stack_register(word_bytes * 8);
       return vcpu.set_reg(sp, SWAT_TRY(vcpu.reg(sp)) + amount);

@@ -25,11 +25,12 @@ class VcpuState {
 
 // One instruction, understood.
 struct Skip {
-  enum class Effect { kNone, kPush, kAddToStack, kCopy, kZero, kClearFlags, kSwapGs } effect;
+  enum class Effect { kNone, kPush, kCall, kAddToStack, kCopy, kZero, kClearFlags, kSwapGs } effect;
   Va next;                    // where to go on
   unsigned word_bytes = 8;    // of a push
   std::string_view to, from;  // registers: kPush uses from; kCopy both; kZero to
-  std::uint64_t amount = 0;   // kAddToStack: modulo 2^64; kClearFlags: the mask
+  // kAddToStack: modulo 2^64; kClearFlags: the mask; kCall: the return address
+  std::uint64_t amount = 0;
 
   // Carries the effect out; the caller resumes at `next` only when this succeeded.
   [[nodiscard]] Result<> apply(VcpuState& vcpu) const;

@@ -1,6 +1,7 @@
 // A guest of the test's own making: address spaces of a few regions, and a model that knows all.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -72,6 +73,10 @@ class FakeModel final : public os::OsModel {
   VirtualMemory& kernel_memory() override { return kernel; }
   Result<os::Thread> current(unsigned) override { return fail(Errc::kUnsupported, "not here"); }
   Result<std::vector<os::SyscallEntry>> syscall_entries() override { return entries; }
+  Result<std::shared_ptr<const os::SyscallDispatch>> syscall_dispatch(bool compat) override {
+    if (dispatches[compat ? 1 : 0] == nullptr) return fail(Errc::kNotFound, "no dispatch");
+    return dispatches[compat ? 1 : 0];
+  }
   Result<Va> per_cpu_base(unsigned vcpu) override {
     return Va{0xffff888000000000 + vcpu * 0x100000};
   }
@@ -81,6 +86,7 @@ class FakeModel final : public os::OsModel {
   std::map<std::uint64_t, SparseMemory> spaces;
   SparseMemory kernel;
   std::vector<os::SyscallEntry> entries;
+  std::array<std::shared_ptr<const os::SyscallDispatch>, 2> dispatches;  // native, compat
   bool maps_fail = false;
 };
 

@@ -191,10 +191,16 @@ TEST(Options, AreRefusedWhenTheyAreOfTracingAndThatIsNotAskedFor) {
   for (const char* command : {"ps", "modules", "functions", "doctor"}) {
     expect_refused({"--gdb", ":1234", "--json", "out.json", command});
     expect_refused({"--gdb", ":1234", "--break", "malloc", command});
+  }
+}
+
+TEST(Options, ThatSelectAreOfTracingAndOfTheDoctorWhoPlansIt) {
+  for (const char* command : {"ps", "modules", "functions"}) {
     expect_refused({"--gdb", ":1234", "-e", "open", command});
     expect_refused({"--gdb", ":1234", "--calls", "none", command});
     expect_refused({"--gdb", ":1234", "-p", "1", command});
   }
+  EXPECT_FALSE(parsed({"-e", "open", "doctor"}).trace.selection.syscalls.wants("close"));
 }
 
 TEST(Options, LetBothLogsGoToFiles) { EXPECT_EQ(parsed({"--log", "a", "--json", "-"}).json, "-"); }

@@ -30,7 +30,7 @@ struct Guest {
 
 TEST(WatchKind, WatchesTheStoreOfEachVcpu) {
   Guest guest;
-  const auto traps = watch_kind().entry(guest.view, guest.model, guest.model.entries[0]);
+  const auto traps = watch_kind().entry(guest.view, guest.model, guest.model.entries[0], {});
   ASSERT_TRUE(traps) << traps.error().what;
   ASSERT_EQ(traps->size(), 2u);
   EXPECT_EQ((*traps)[0].point, (Point{PointKind::kWriteWatch, Va{0xffff888000006014}, 8}));
@@ -43,7 +43,7 @@ TEST(WatchKind, WatchesTheStoreOfEachVcpu) {
 
 TEST(WatchKind, CannotWatchAnEntryThatStoresNothing) {
   Guest guest;
-  EXPECT_FALSE(watch_kind().entry(guest.view, guest.model, {Kind::kInt80, kIntEntry, "test"}));
+  EXPECT_FALSE(watch_kind().entry(guest.view, guest.model, {Kind::kInt80, kIntEntry, "test"}, {}));
 }
 
 TEST(WatchKind, WatchesReadsOfAllSlotsAtOnce) {
@@ -60,7 +60,7 @@ TEST(WatchKind, CannotWatchOneFunction) {
 
 TEST(BreakKind, BreaksOnTheFirstInstructionOfAnEntry) {
   Guest guest;
-  const auto traps = break_kind().entry(guest.view, guest.model, guest.model.entries[0]);
+  const auto traps = break_kind().entry(guest.view, guest.model, guest.model.entries[0], {});
   ASSERT_TRUE(traps);
   ASSERT_EQ(traps->size(), 1u);
   EXPECT_EQ((*traps)[0].point, (Point{PointKind::kSoftwareBreakpoint, kEntry, 1}));
@@ -81,8 +81,100 @@ TEST(BreakKind, CannotBreakOnSlots) {
 TEST(BothKinds, RefuseAnEntryWithoutAnAbi) {
   Guest guest;
   for (const TrapKind* kind : trap_kinds()) {
-    EXPECT_FALSE(kind->entry(guest.view, guest.model, {Kind::kInt2e, kEntry, "test"}))
+    EXPECT_FALSE(kind->entry(guest.view, guest.model, {Kind::kInt2e, kEntry, "test"}, {}))
         << kind->name();
+  }
+}
+
+// --- TableKind
+
+constexpr Va kTable{0xffffffff81e00000};
+
+// Handlers of all numbers below 600, a line apart; number 10 has none, 20 and 21 have the same.
+std::shared_ptr<const os::SyscallDispatch> dispatch(bool has_table) {
+  auto dispatch = std::make_shared<os::SyscallDispatch>();
+  for (unsigned i = 0; i < 600; ++i) dispatch->handlers.push_back(Va{0xffffffff81200000 + 16 * i});
+  dispatch->handlers[10] = Va{};
+  dispatch->handlers[21] = dispatch->handlers[20];
+  if (has_table) dispatch->table = kTable;
+  return dispatch;
+}
+
+Result<std::vector<Trap>> table_traps(bool has_table, const SyscallDemand& demand) {
+  Guest guest;
+  guest.model.dispatches[0] = dispatch(has_table);
+  return table_kind().entry(guest.view, guest.model, guest.model.entries[0], demand);
+}
+
+TEST(TableKind, WatchesTheSlotsAskedForNeighboursTogether) {
+  const auto traps = table_traps(true, {false, {2, 10, 56, 57, 58, 231}});
+  ASSERT_TRUE(traps) << traps.error().what;
+  ASSERT_EQ(traps->size(), 3u);
+  EXPECT_EQ((*traps)[0].point, (Point{PointKind::kReadWatch, kTable + 2 * 8, 8}));
+  EXPECT_EQ((*traps)[1].point, (Point{PointKind::kReadWatch, kTable + 56 * 8, 24}));
+  EXPECT_EQ((*traps)[2].point, (Point{PointKind::kReadWatch, kTable + 231 * 8, 8}));
+}
+
+TEST(TableKind, WatchesTheWholeTableWhenAllIsAskedFor) {
+  const auto traps = table_traps(true, {});
+  ASSERT_TRUE(traps);
+  ASSERT_EQ(traps->size(), 2u);  // around number 10
+  EXPECT_EQ((*traps)[1].point.size_bytes, 589 * 8u);
+}
+
+TEST(TableKind, BreaksOnEachHandlerOnceWhereThereIsNoTable) {
+  const auto traps = table_traps(false, {false, {10, 20, 21, 59}});
+  ASSERT_TRUE(traps);
+  ASSERT_EQ(traps->size(), 2u);
+  EXPECT_EQ((*traps)[0].point.at, Va{0xffffffff81200140});
+  EXPECT_EQ((*traps)[1].point.at, Va{0xffffffff812003b0});
+  EXPECT_TRUE((*traps)[0].is_breakpoint());
+}
+
+TEST(TableKind, CannotBreakOnAllHandlers) {
+  EXPECT_EQ(table_traps(false, {}).error().code, Errc::kUnsupported);
+}
+
+TEST(TableKind, CannotWhereTheKernelHasNoneOfThem) {
+  EXPECT_EQ(table_traps(true, {false, {10, 4000}}).error().code, Errc::kNotFound);
+}
+
+// --- What is asked for
+
+Selection selection(std::string_view syscalls, std::vector<std::string> calls = {"none"}) {
+  Selection s;
+  s.syscalls = *SyscallFilter::parse(syscalls);
+  s.calls = *CallFilter::parse(calls);
+  return s;
+}
+
+const os::linux_os::SyscallAbi& abi64() { return *os::linux_os::find_abi(Kind::kSyscall); }
+
+std::vector<std::uint32_t> numbers(const Selection& s) { return demand_of(s, abi64()).numbers; }
+
+TEST(SyscallDemand, IsWhatIsNamedAndWhatEndsAProcess) {
+  EXPECT_EQ(numbers(selection("execve")), (std::vector<std::uint32_t>{59, 231}));
+  EXPECT_EQ(numbers(selection("none")), (std::vector<std::uint32_t>{231}));
+}
+
+// mmap, munmap, mremap, execve, remap_file_pages, exit_group, execveat
+TEST(SyscallDemand, IsWhatMapsAsWellWhenCallsAreWanted) {
+  EXPECT_EQ(numbers(selection("none", {})),
+            (std::vector<std::uint32_t>{9, 11, 25, 59, 216, 231, 322}));
+}
+
+TEST(SyscallDemand, IsEverythingWhenSomethingIsLeftOut) {
+  EXPECT_TRUE(demand_of(selection("!read"), abi64()).all);
+  EXPECT_TRUE(demand_of({}, abi64()).all);
+}
+
+TEST(TrapCost, DependsOnWhetherQemuFlushesAtABreakpoint) {
+  for (const char* flushing : {"7.2.22", "8.0.0", "10.1.0", "10.0.13"}) {
+    EXPECT_GT(StopCosts::of_qemu(flushing).breakpoint, 10 * StopCosts::of_qemu(flushing).watch)
+        << flushing;
+  }
+  for (const char* later : {"10.2.0", "11.1.3", "12"}) {
+    EXPECT_LT(StopCosts::of_qemu(later).breakpoint, 10 * StopCosts::of_qemu(later).watch) << later;
   }
 }
 
@@ -152,6 +244,64 @@ TEST(Planner, BreaksUnderKvm) {
 TEST(Planner, RefusesAKindThatDoesNotWorkHere) {
   EXPECT_EQ(Planner::for_accelerator(true, "watch").error().code, Errc::kUsage);
   EXPECT_EQ(Planner::for_accelerator(false, "magic").error().code, Errc::kUsage);
+}
+
+EntryPlan plan_for(const Selection& s, bool has_table, std::string_view qemu,
+                   std::string_view only = {}) {
+  Guest guest;
+  guest.model.dispatches[0] = dispatch(has_table);
+  auto plans = Planner::for_accelerator(false, only, qemu)->entries(guest.view, guest.model, s);
+  EXPECT_TRUE(plans);
+  return std::move(plans->at(0));
+}
+
+TEST(Planner, TakesTheTableForAFewRareSyscalls) {
+  EXPECT_EQ(plan_for(selection("execve"), true, "7.2.22").kind, &table_kind());
+  EXPECT_EQ(plan_for(selection("execve"), false, "11.1.3").kind, &table_kind());
+  EXPECT_EQ(plan_for(selection("execve"), false, "7.2.22").kind, &table_kind());
+}
+
+TEST(Planner, TakesTheEntryForEverything) {
+  const EntryPlan plan = plan_for({}, true, "7.2.22");
+  EXPECT_EQ(plan.kind, &watch_kind());
+  EXPECT_NE(plan.why.find("not table: all"), std::string::npos) << plan.why;
+}
+
+// A breakpoint's stop costs as much as a hundred of a watch there.
+TEST(Planner, TakesTheEntryWhereHandlersWouldStopTooOften) {
+  EXPECT_EQ(plan_for(selection("read,write,futex"), false, "7.2.22").kind, &watch_kind());
+  EXPECT_EQ(plan_for(selection("read,write,futex"), true, "7.2.22").kind, &table_kind());
+}
+
+TEST(Planner, TakesTheKindThatTheUserNamesWhateverItCosts) {
+  EXPECT_EQ(plan_for({}, true, "7.2.22", "table").kind, &table_kind());
+  EXPECT_EQ(plan_for(selection("execve"), true, "7.2.22", "watch").kind, &watch_kind());
+  EXPECT_EQ(plan_for(selection("execve"), true, "7.2.22", "break").kind, &break_kind());
+}
+
+TEST(Planner, SeesThe32BitCallersAsThe64BitOnes) {
+  Guest guest;
+  guest.model.entries.push_back({Kind::kInt80, kIntEntry, "test"});
+  guest.model.dispatches = {dispatch(true), dispatch(false)};
+  const auto planner = Planner::for_accelerator(false, "", "7.2.22");
+  const auto kinds = [&](std::string_view syscalls) {
+    return kinds_of(*planner->entries(guest.view, guest.model, selection(syscalls)));
+  };
+  EXPECT_EQ(kinds("execve"), "table table ");
+  EXPECT_EQ(kinds("all"), "watch break ");
+  guest.model.dispatches[0] = nullptr;
+  EXPECT_EQ(kinds("execve"), "watch break ");
+}
+
+TEST(Planner, KnowsWhatToFallBackTo) {
+  EntryPlan plan = plan_for(selection("execve"), true, "7.2.22");
+  ASSERT_TRUE(plan.fall_back("it missed one"));
+  EXPECT_EQ(plan.kind, &watch_kind());
+  EXPECT_NE(plan.why.find("not table: it missed one"), std::string::npos) << plan.why;
+  ASSERT_TRUE(plan.fall_back("so did this"));
+  EXPECT_EQ(plan.kind, &break_kind());
+  EXPECT_FALSE(plan.fall_back("and this"));
+  EXPECT_EQ(plan.kind, &break_kind());
 }
 
 TEST(Planner, FailsForAnEntryThatNoKindCanTrap) {

@@ -1,0 +1,79 @@
+#include "daemon/trap_cost.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace swat::daemon {
+namespace {
+
+// Orders of magnitude, from counts (strace -c -f) of shells, compilers, browsers and servers. What
+// is not here is rare.
+struct RateRow {
+  double per_second;
+  std::initializer_list<std::string_view> names;
+};
+const RateRow kRates[] = {
+    {1000,
+     {"read", "write", "futex", "recvmsg", "sendmsg", "poll", "epoll_wait", "writev",
+      "gettimeofday", "clock_gettime", "clock_gettime64", "recvfrom", "sendto", "ioctl"}},
+    {200,
+     {"open",         "openat",         "close",       "stat",       "fstat",     "lstat",
+      "newfstatat",   "statx",          "stat64",      "fstat64",    "lstat64",   "fstatat64",
+      "access",       "readlink",       "lseek",       "_llseek",    "pread64",   "pwrite64",
+      "readv",        "fcntl",          "fcntl64",     "getdents64", "select",    "_newselect",
+      "pselect6",     "ppoll",          "epoll_pwait", "epoll_ctl",  "nanosleep", "clock_nanosleep",
+      "rt_sigaction", "rt_sigprocmask", "sched_yield", "getpid",     "gettid",    "getuid",
+      "getrandom",    "mmap",           "mmap2",       "munmap",     "mprotect",  "madvise",
+      "brk",          "wait4",          "socketcall"}},
+};
+constexpr double kRare = 2;
+constexpr double kAll = 5000;  // of one entry
+
+double rate_of(std::string_view name) {
+  for (const RateRow& row : kRates) {
+    if (std::ranges::find(row.names, name) != row.names.end()) return row.per_second;
+  }
+  return kRare;
+}
+
+// [QEMU commit dae1e0df49d4, "gdbstub: Remove tb_flush uses", first in 10.2]
+constexpr int kLastMajorThatFlushes = 10;
+constexpr int kLastMinorThatFlushes = 1;
+
+bool flushes(std::string_view version) {
+  int major = 0;
+  int minor = 0;
+  const char* const end = version.data() + version.size();
+  const auto [dot, error] = std::from_chars(version.data(), end, major);
+  if (error != std::errc{}) return true;
+  if (dot != end) std::from_chars(dot + 1, end, minor);
+  return std::pair(major, minor) <= std::pair(kLastMajorThatFlushes, kLastMinorThatFlushes);
+}
+
+}  // namespace
+
+StopCosts StopCosts::of_qemu(std::string_view version) {
+  using std::chrono::duration;
+  constexpr duration<double> kStop{0.0002};
+  constexpr duration<double> kFlushes{0.02};  // 5 to 150 ms, by how much is translated
+  return {kStop, flushes(version) ? kFlushes : kStop * 2};
+}
+
+double expected_rate(const SyscallDemand& demand, const os::linux_os::SyscallAbi& abi) {
+  double rate = demand.all ? kAll : 0;
+  for (const std::uint32_t number : demand.numbers) {
+    rate += rate_of(os::linux_os::syscall_name(abi, number));
+  }
+  return std::min(rate, kAll);
+}
+
+double expected_share(const std::vector<Trap>& traps, const SyscallDemand& demand,
+                      const os::linux_os::SyscallAbi& abi, const StopCosts& costs) {
+  if (traps.empty()) return 0;
+  const Trap& first = traps.front();
+  const bool selects = std::holds_alternative<DispatchTrap>(first.what);
+  const auto stop = first.is_breakpoint() ? costs.breakpoint : costs.watch;
+  return expected_rate(selects ? demand : SyscallDemand{}, abi) * stop.count();
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,30 @@
+// What traps are expected to cost before anything is measured: guesses that are good enough to tell
+// kinds of traps apart, which differ by factors of ten.
+#pragma once
+
+#include <chrono>
+#include <string_view>
+
+#include "daemon/syscall_demand.hpp"
+#include "daemon/trap.hpp"
+
+namespace swat::daemon {
+
+struct StopCosts {
+  std::chrono::duration<double> watch;
+  std::chrono::duration<double> breakpoint;
+
+  // Of QEMU under TCG: up to 10.1 it flushes its translations at every stop of a breakpoint.
+  [[nodiscard]] static StopCosts of_qemu(std::string_view version);
+};
+
+// Syscalls a second, of a busy guest, that would be noticed at this entry: all, or those asked for.
+[[nodiscard]] double expected_rate(const SyscallDemand& demand,
+                                   const os::linux_os::SyscallAbi& abi);
+
+// The share of time, 1 being all of it, that the guest would stand still for these traps of one
+// entry. More than 1: it slows down so much that the rate cannot be had.
+[[nodiscard]] double expected_share(const std::vector<Trap>& traps, const SyscallDemand& demand,
+                                    const os::linux_os::SyscallAbi& abi, const StopCosts& costs);
+
+}  // namespace swat::daemon

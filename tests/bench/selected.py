@@ -1,0 +1,81 @@
+"""What tracing a system call that hardly anybody makes costs a guest that makes others all the time.
+
+Usage: selected.py [SECONDS [TURNS [KERNEL...]]]: turns of 2 s, 10 of each sort, kernels 5.10 (which
+reads a table of handlers) and 6.1 (which compares numbers). KERNEL:SMP for several vCPUs.
+
+The guest counts its own rounds, of four system calls each. Turns with `swatd -e execve` and without
+alternate, a program is started in each; the median of the ratios of neighbours is what counts. As
+a busy host disturbs even that, rounds a second of QEMU's own CPU time are shown as well.
+Fails when the guest is slowed by more than 3 %, or makes fewer than 10 000 calls a second.
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+# pylint: disable=wrong-import-position
+from guest import Guest
+from swatd import Trace
+
+CALLS_A_ROUND = 4
+LEAST_CALLS = 10_000  # a second
+LEAST_SPEED = 0.97
+
+
+def cpu_seconds(pid):
+    """Of all threads. [Documentation/scheduler/sched-stats.rst]"""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+
+
+def turn(guest, seconds):
+    """Rounds a second, and rounds a second of CPU time."""
+    before, cpu, start = guest.rounds(), cpu_seconds(guest.process.pid), time.monotonic()
+    guest.check("env true")
+    time.sleep(max(0.0, start + seconds - time.monotonic()))
+    rounds, elapsed = guest.rounds() - before, time.monotonic() - start
+    return rounds / elapsed, rounds / (cpu_seconds(guest.process.pid) - cpu)
+
+
+def traced_turn(guest, seconds):
+    with Trace(guest, "-e", "execve", "--calls", "none") as trace:
+        rates = turn(guest, seconds)
+    names = {event["name"] for event in trace.events("syscall")}
+    if names != {"execve"}:
+        sys.exit(f"selected: expected execve in the log, found {names}")
+    return rates
+
+
+def measure(kernel, smp, seconds, turns):
+    with Guest(kernel=kernel, smp=smp) as guest:
+        version = guest.qmp("query-version")["qemu"]
+        guest.start_busy()
+        turn(guest, seconds)  # until everything is translated
+        traced, plain = [], []
+        for _ in range(turns):
+            plain.append(turn(guest, seconds))
+            traced.append(traced_turn(guest, seconds))
+    speed, speed_by_cpu = (statistics.median(t[i] / p[i] for t, p in zip(traced, plain))
+                           for i in range(2))
+    calls = CALLS_A_ROUND * statistics.median(p[0] for p in plain)
+    name = "{major}.{minor}.{micro}".format(**version)
+    print(f"| {name} | {kernel} | {smp} | {calls:.0f} | {1 - speed:.1%} | {1 - speed_by_cpu:.1%} |",
+          flush=True)
+    return calls >= LEAST_CALLS and speed >= LEAST_SPEED
+
+
+def main():
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    guests = [kernel.partition(":") for kernel in sys.argv[3:] or ["5.10", "6.1"]]
+    print("| QEMU | kernel | vCPUs | calls/s untraced | slowed by | the same by QEMU's CPU time |")
+    print("|---|---|---:|---:|---:|---:|")
+    results = [measure(kernel, int(smp or 1), seconds, turns) for kernel, _, smp in guests]
+    if not all(results):
+        sys.exit("selected: slowed by more than 3 %, or too few calls")
+
+
+if __name__ == "__main__":
+    main()

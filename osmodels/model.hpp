@@ -94,6 +94,15 @@ struct DispatchedSyscall {
   std::array<std::optional<std::uint64_t>, 6> arguments{};
 };
 
+// Where the kernel keeps what a syscall returns, until it loads it on the way back to user mode.
+struct ResultWord {
+  Va at;  // in the thread's kernel stack: its own while it lives, then some other thread's
+  // Of the registers that are saved around it, the lowest address. The stack pointer is between
+  // this and the word only while they are saved or restored.
+  Va frame;
+  friend bool operator==(const ResultWord&, const ResultWord&) = default;
+};
+
 class OsModel {
  public:
   virtual ~OsModel() = default;
@@ -134,6 +143,15 @@ class OsModel {
   }
   // Code of the kernel that every change of threads on a vCPU runs through; empty when not known.
   [[nodiscard]] virtual std::vector<Va> context_switches() { return {}; }
+  // From now on current() reads along where the running thread keeps its result. kNotFound or
+  // kUnsupported: this guest does not tell.
+  [[nodiscard]] virtual Result<> track_results() {
+    return fail(Errc::kUnsupported, "where results are kept is not known");
+  }
+  // Of the thread that the last current() of this vCPU has found.
+  [[nodiscard]] virtual Result<ResultWord> result_word(unsigned /*vcpu*/) {
+    return fail(Errc::kUnsupported, "where results are kept is not known");
+  }
   // The guest has run: drop what may have changed.
   virtual void forget() = 0;
 };

@@ -10,6 +10,7 @@
 #include "osmodels/linux/kernel_locator.hpp"
 #include "osmodels/linux/mappings.hpp"
 #include "osmodels/linux/process_list.hpp"
+#include "osmodels/linux/result_words.hpp"
 #include "osmodels/linux/saved_registers.hpp"
 #include "osmodels/linux/syscall_dispatch.hpp"
 #include "osmodels/linux/syscall_entries.hpp"
@@ -90,9 +91,14 @@ class LinuxModel final : public OsModel {
 
   VirtualMemory& kernel_memory() override { return kernel_; }
   Result<Thread> current(unsigned vcpu) override {
-    if (!clock_) return current_.read(vcpu);
-    const PhysicalMemory::Piece time = clock_->piece();
-    return current_.read(vcpu, {&time, 1});
+    std::array<PhysicalMemory::Piece, 2> along;
+    std::size_t pieces = 0;
+    if (clock_) along[pieces++] = clock_->piece();
+    if (results_) {
+      const Va base = SWAT_TRY(current_.per_cpu_base(vcpu));
+      along[pieces++] = SWAT_TRY(results_->piece(vcpu, kernel_, base));
+    }
+    return current_.read(vcpu, std::span(along).first(pieces));
   }
   Result<std::vector<SyscallEntry>> syscall_entries() override {
     return find_syscall_entries(guest_, kernel_, symbols_);
@@ -108,6 +114,22 @@ class LinuxModel final : public OsModel {
     return read_dispatched(guest_, vcpu, kernel_, dispatch, entries_);
   }
   Result<Va> per_cpu_base(unsigned vcpu) override { return current_.per_cpu_base(vcpu); }
+  Result<> track_results() override {
+    Result<> outcome = fail(Errc::kNotFound, "no SYSCALL entry");
+    for (const SyscallEntry& entry : SWAT_TRY(syscall_entries())) {
+      if (entry.kind != SyscallEntry::Kind::kSyscall) continue;
+      Result<ResultWords> results = ResultWords::find(kernel_, entry.address);
+      if (results) {
+        results_ = *std::move(results);
+        return {};
+      }
+      outcome = tl::unexpected(results.error());
+    }
+    return outcome;
+  }
+  Result<ResultWord> result_word(unsigned vcpu) override {
+    return results_ ? results_->last(vcpu) : OsModel::result_word(vcpu);
+  }
   Result<std::uint64_t> wall_clock_ns() override {
     return clock_ ? clock_->last_ns() : OsModel::wall_clock_ns();
   }
@@ -127,6 +149,7 @@ class LinuxModel final : public OsModel {
   LinuxProfile profile_;
   Va init_task_;
   std::optional<GuestClock> clock_;
+  std::optional<ResultWords> results_;
   std::vector<std::string> provenance_;
   TaskReader tasks_;
   CurrentTask current_;

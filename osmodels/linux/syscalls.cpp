@@ -45,7 +45,8 @@ constexpr SyscallAbi kAbis[] = {
      "rax",
      8,
      {{{"rdi"}, {"rsi"}, {"rdx"}, {"r10"}, {"r8"}, {"r9"}}},
-     kX86_64Names},
+     kX86_64Names,
+     "rcx"},
     {SyscallEntry::Kind::kInt80,
      "int80",
      "rax",
@@ -98,6 +99,24 @@ constexpr EffectRow kEffects[] = {
     {"exit_group", Effect::kExits},
 };
 
+struct ReturnRow {
+  std::string_view name;
+  Return how;
+};
+
+constexpr ReturnRow kReturns[] = {
+    {"fork", Return::kTwice},
+    {"vfork", Return::kTwice},
+    {"clone", Return::kTwice},
+    {"clone3", Return::kTwice},
+    {"execve", Return::kInNewImage},
+    {"execveat", Return::kInNewImage},
+    {"rt_sigreturn", Return::kElsewhere},
+    {"sigreturn", Return::kElsewhere},
+    {"exit", Return::kNever},
+    {"exit_group", Return::kNever},
+};
+
 }  // namespace
 
 const SyscallAbi* find_abi(SyscallEntry::Kind entry) {
@@ -131,6 +150,13 @@ Effect effect_of(std::string_view name) {
     if (row.name == name) return row.effect;
   }
   return Effect::kNone;
+}
+
+Return return_of(std::string_view name) {
+  for (const ReturnRow& row : kReturns) {
+    if (row.name == name) return row.how;
+  }
+  return Return::kOnce;
 }
 
 }  // namespace swat::os::linux_os

@@ -29,6 +29,7 @@ struct SyscallAbi {
   std::uint8_t word;          // bytes of a number or argument; upper register halves are ignored
   std::array<ArgAt, 6> args;
   std::span<const std::string_view> names;
+  std::string_view next_pc = {};  // register that holds where the caller goes on; "": none does
 };
 
 // The ABI of an entry on an x86_64 kernel; null: none.
@@ -52,5 +53,15 @@ struct SyscallClass {
 // another thread, and maybe another address space.
 enum class Effect { kNone, kMaps, kUnmaps, kExecs, kSpawns, kExits };
 [[nodiscard]] Effect effect_of(std::string_view name);
+
+// How a syscall returns.
+enum class Return {
+  kOnce,
+  kTwice,       // fork and its kin: in the caller, and in a new thread
+  kInNewImage,  // execve, when it succeeds
+  kElsewhere,   // sigreturn: to where a signal had come
+  kNever,       // exit, exit_group
+};
+[[nodiscard]] Return return_of(std::string_view name);
 
 }  // namespace swat::os::linux_os

@@ -1,6 +1,57 @@
 #include "osmodels/x86/disassembler.hpp"
 
+#include <algorithm>
+
 namespace swat::os::x86 {
+namespace {
+
+bool leaves_the_path(x86_insn_group group) {
+  switch (group) {
+    case X86_GRP_JUMP:
+    case X86_GRP_CALL:
+    case X86_GRP_RET:
+    case X86_GRP_INT:
+    case X86_GRP_IRET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::optional<Va> Instruction::jump_target() const {
+  const cs_detail& detail = *insn_->detail;
+  const bool jumps = std::any_of(detail.groups, detail.groups + detail.groups_count,
+                                 [](std::uint8_t group) { return group == X86_GRP_JUMP; });
+  if (!jumps || detail.x86.op_count != 1 || detail.x86.operands[0].type != X86_OP_IMM) return {};
+  return Va{static_cast<std::uint64_t>(detail.x86.operands[0].imm)};
+}
+
+std::optional<Va> Instruction::only_successor() const {
+  if (insn_->id == X86_INS_JMP) return jump_target();
+  const cs_detail& detail = *insn_->detail;
+  const bool leaves = std::any_of(
+      detail.groups, detail.groups + detail.groups_count,
+      [](std::uint8_t group) { return leaves_the_path(static_cast<x86_insn_group>(group)); });
+  return leaves ? std::nullopt : std::optional(next());
+}
+
+bool Instruction::writes_cr3() const {
+  const cs_x86_op& to = x86().operands[0];
+  return insn_->id == X86_INS_MOV && to.type == X86_OP_REG && to.reg == X86_REG_CR3;
+}
+
+std::optional<std::uint64_t> Instruction::gs_offset(std::size_t index) const {
+  if (index >= x86().op_count) return {};
+  const cs_x86_op& operand = x86().operands[index];
+  if (operand.type != X86_OP_MEM || operand.mem.segment != X86_REG_GS) return {};
+  if (operand.mem.index != X86_REG_INVALID) return {};
+  const auto displacement = static_cast<std::uint64_t>(operand.mem.disp);
+  if (operand.mem.base == X86_REG_RIP) return displacement + next().value;
+  if (operand.mem.base != X86_REG_INVALID) return {};
+  return displacement;
+}
 
 Result<Disassembler> Disassembler::open(unsigned bits) {
   std::unique_ptr<csh, Close> handle(new csh{});

@@ -4,6 +4,7 @@
 #include <capstone/capstone.h>
 
 #include <memory>
+#include <optional>
 
 #include "symbols/memory.hpp"
 
@@ -17,6 +18,15 @@ class Instruction {
   [[nodiscard]] const cs_insn* operator->() const { return insn_.get(); }
   [[nodiscard]] const cs_x86& x86() const { return insn_->detail->x86; }
   [[nodiscard]] Va next() const { return Va{insn_->address + insn_->size}; }
+  // Where a direct jump, conditional or not, leads.
+  [[nodiscard]] std::optional<Va> jump_target() const;
+  // The instruction that is always executed after this one: the next, or the target of a direct
+  // unconditional jump. None where the path may fork, or leaves the routine.
+  [[nodiscard]] std::optional<Va> only_successor() const;
+  [[nodiscard]] bool writes_cr3() const;
+  // The offset from the gs base, modulo 2^64, that operand `index` lies at, if it is memory at a
+  // fixed one. gs:disp(%rip) is what kernels since 6.15 use: it counts from the next instruction.
+  [[nodiscard]] std::optional<std::uint64_t> gs_offset(std::size_t index) const;
 
  private:
   struct Free {

@@ -80,6 +80,9 @@ class FakeModel final : public os::OsModel {
   Result<Va> per_cpu_base(unsigned vcpu) override {
     return Va{0xffff888000000000 + vcpu * 0x100000};
   }
+  Result<> track_results() override {
+    return tracks_results ? Result<>() : fail(Errc::kUnsupported, "no results");
+  }
   void forget() override {}
 
   std::map<std::uint64_t, std::vector<os::Mapping>> maps;  // by memory object
@@ -88,6 +91,7 @@ class FakeModel final : public os::OsModel {
   std::vector<os::SyscallEntry> entries;
   std::array<std::shared_ptr<const os::SyscallDispatch>, 2> dispatches;  // native, compat
   bool maps_fail = false;
+  bool tracks_results = false;
 };
 
 class FakeGuest final : public os::GuestView {

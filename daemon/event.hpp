@@ -21,6 +21,33 @@ struct SyscallEvent {
   std::array<std::optional<std::uint64_t>, 6> arguments{};  // none: not read
 };
 
+// The end of a syscall. Every syscall event has one, and the child of a fork one of its own.
+struct ReturnEvent {
+  enum class Outcome {
+    kReturned,     // to its caller, or for execve into the new image
+    kInChild,      // of fork and its kin, in the new thread; noticed with that thread's first event
+    kInterrupted,  // a signal has come; the caller will see EINTR, or the call starts once more
+    kNever,        // exit and exit_group do not
+    kDied,         // the thread was killed in it
+    kUnfinished,   // tracing has ended first
+    kMissed,       // it has returned, and we have not seen it
+  };
+
+  std::uint64_t call = 0;  // sequence number of the syscall's event; of the parent's, in a child
+  std::string_view mnemonic;
+  std::uint64_t number = 0;
+  std::string_view name;               // empty: not in the table
+  std::optional<std::int64_t> result;  // as a tracer in the guest sees it: -ERESTARTSYS, not EINTR
+  std::string_view error;              // "ENOENT"; empty: none, or without a name
+  Outcome outcome = Outcome::kReturned;
+  // From the entry's stop to that of the return, which includes what tracing costs; and by the
+  // guest's clock at its last ticks. None: not measured.
+  std::optional<std::chrono::nanoseconds> duration;
+  std::optional<std::chrono::nanoseconds> guest_duration;
+};
+
+[[nodiscard]] std::string_view to_string(ReturnEvent::Outcome outcome);
+
 // A function that is about to run its first instruction.
 struct CallEvent {
   Va address;
@@ -56,7 +83,7 @@ struct Event {
   std::uint32_t pid = 0;
   std::uint32_t tid = 0;
   std::string process;  // name
-  std::variant<SyscallEvent, CallEvent, ModuleEvent, ProcessEvent, GapEvent> what;
+  std::variant<SyscallEvent, ReturnEvent, CallEvent, ModuleEvent, ProcessEvent, GapEvent> what;
 };
 
 }  // namespace swat::daemon

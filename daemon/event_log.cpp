@@ -4,6 +4,27 @@
 
 namespace swat::daemon {
 
+std::string_view to_string(ReturnEvent::Outcome outcome) {
+  using Outcome = ReturnEvent::Outcome;
+  switch (outcome) {
+    case Outcome::kReturned:
+      return "returned";
+    case Outcome::kInChild:
+      return "in_child";
+    case Outcome::kInterrupted:
+      return "interrupted";
+    case Outcome::kNever:
+      return "never";
+    case Outcome::kDied:
+      return "died";
+    case Outcome::kUnfinished:
+      return "unfinished";
+    case Outcome::kMissed:
+      return "missed";
+  }
+  return "?";
+}
+
 bool EventLog::passes(const SyscallEvent& call) {
   return passes_as(call.name.empty() ? fmt::format("syscall {:x}", call.number)
                                      : fmt::format("syscall {}", call.name));

@@ -27,13 +27,13 @@ class EventLog {
     std::optional<std::uint64_t> guest_time_ns = {};
   };
 
-  // False: the cap has held it back.
+  // The event's sequence number. None: the cap has held it back.
   template <class What>
-  bool write(const Scene& scene, What what) {
-    if (cap_ && !passes(what)) return false;
+  std::optional<std::uint64_t> write(const Scene& scene, What what) {
+    if (cap_ && !passes(what)) return {};
     event_.what = std::move(what);
     write_event(scene);
-    return true;
+    return event_.sequence;
   }
 
   // Syscalls and calls: what --max-events counts.

@@ -24,6 +24,24 @@ void put(Json& json, const SyscallEvent& call) {
   }
 }
 
+Json nanoseconds(const std::optional<std::chrono::nanoseconds>& duration) {
+  return duration ? Json(duration->count()) : Json();
+}
+
+// A result is a number, not a string of hex: most are small, many are negative.
+void put(Json& json, const ReturnEvent& done) {
+  json["event"] = "return";
+  json["call"] = done.call;
+  json["entry"] = done.mnemonic;
+  json["number"] = done.number;
+  json["name"] = done.name.empty() ? Json() : Json(done.name);
+  json["outcome"] = to_string(done.outcome);
+  json["result"] = done.result ? Json(*done.result) : Json();
+  json["error"] = done.error.empty() ? Json() : Json(done.error);
+  json["duration_ns"] = nanoseconds(done.duration);
+  json["guest_duration_ns"] = nanoseconds(done.guest_duration);
+}
+
 void put(Json& json, const CallEvent& call) {
   json["event"] = "call";
   json["address"] = hex(call.address.value);

@@ -43,6 +43,7 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str();
   app.add_option("--json", options.json, "JSON lines go to FILE as well; - is stdout");
   app.add_flag("--names", options.names, "append syscall name and process to SWAT's lines");
+  app.add_flag("--returns", options.trace.returns, "log the results of syscalls, too");
   app.add_option("--duration", raw.duration_s, "detach after so many seconds")
       ->check(CLI::PositiveNumber);
   app.add_option("--max-events", raw.max_events, "detach after so many syscalls and calls")

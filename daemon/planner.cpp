@@ -150,4 +150,19 @@ Result<std::vector<EntryPlan>> Planner::entries(os::GuestView& guest, os::OsMode
   return plans;
 }
 
+// The first kind that can, in the order of preference: what it costs is the same for every call.
+Result<ReturnPlan> Planner::returns(os::OsModel& model) const {
+  ReturnPlan plan;
+  for (const TrapKind* kind : kinds_) {
+    auto traps = kind->returns(model);
+    if (traps) {
+      plan.kind = kind;
+      plan.traps = *std::move(traps);
+      return plan;
+    }
+    plan.why = reason(plan.why, *kind, traps.error().what);
+  }
+  return fail(Errc::kUnsupported, "no trap for returns: " + plan.why);
+}
+
 }  // namespace swat::daemon

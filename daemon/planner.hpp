@@ -33,6 +33,12 @@ struct EntryPlan {
 // guest, so nobody but the user chooses it.
 inline constexpr std::string_view kExecLog = "exec-log";
 
+struct ReturnPlan {
+  const TrapKind* kind = nullptr;
+  std::vector<Trap> traps;  // none: see TrapKind::returns
+  std::string why;
+};
+
 class Planner {
  public:
   // `only`: a TrapKind's name, or kExecLog, or "" to choose. kUsage: there is no such kind.
@@ -45,6 +51,7 @@ class Planner {
   // For each way into the kernel the cheapest traps that notice what is selected.
   [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest, os::OsModel& model,
                                                        const Selection& selection = {}) const;
+  [[nodiscard]] Result<ReturnPlan> returns(os::OsModel& model) const;
   // Null: this QEMU has no way to watch imports.
   [[nodiscard]] const TrapKind* imports() const { return imports_; }
   [[nodiscard]] bool uses_exec_log() const { return exec_log_; }

@@ -50,6 +50,8 @@ class ProcessLife {
   void end(const Actor& actor);
 
   [[nodiscard]] std::size_t count() const { return alive_.size(); }
+  // Of a selected process: it was there when last looked for, about a second ago.
+  [[nodiscard]] bool is_alive(std::uint32_t pid) const { return alive_.contains(pid); }
 
  private:
   using Clock = std::chrono::steady_clock;

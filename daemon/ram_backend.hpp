@@ -28,6 +28,8 @@ class RamBackend : public PhysicalMemory {
   explicit RamBackend(std::vector<RamBlock> blocks);
   [[nodiscard]] const std::vector<PaRange>& ranges() const override { return ranges_; }
   [[nodiscard]] virtual std::string_view name() const = 0;  // "file", "process", "stub"
+  // A read costs no round trip to the stub.
+  [[nodiscard]] virtual bool is_local() const { return true; }
 
  protected:
   // The block that holds all of [at, at+size), or kFault.

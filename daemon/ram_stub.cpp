@@ -10,6 +10,7 @@ class StubRam final : public RamBackend {
       : RamBackend(std::move(blocks)), stub_(stub) {}
 
   std::string_view name() const override { return "stub"; }
+  bool is_local() const override { return false; }
 
   Result<> read(Pa at, std::span<std::byte> into) override {
     SWAT_TRY(block_of(at, into.size()));

@@ -36,6 +36,31 @@ class SwatSink final : public Sink {
       add(" {} {}/{}", call.name.empty() ? "?" : call.name, printable(event.process), event.pid);
   }
 
+  // SWAT has no line for this. After strace's: "= 3", "= -2 ENOENT", "= 0x7f12a4c00000",
+  // "= ? ERESTARTSYS", "= ? never".
+  void put(const Event& event, const ReturnEvent& done) {
+    add("{:x}: return {:x} ", event.address_space.value, done.number);
+    if (names_) add("{} ", done.name.empty() ? "?" : done.name);
+    add("= ");
+    put_result(done);
+    if (names_) add(" {}/{}", printable(event.process), event.pid);
+  }
+
+  void put_result(const ReturnEvent& done) {
+    constexpr std::int64_t kLargestDecimal = 0xffffffff;  // beyond are addresses
+    const bool decided = done.outcome == ReturnEvent::Outcome::kReturned ||
+                         done.outcome == ReturnEvent::Outcome::kInChild;
+    if (!decided || !done.result) {
+      add("? {}", done.error.empty() ? to_string(done.outcome) : done.error);
+    } else if (!done.error.empty()) {
+      add("{} {}", *done.result, done.error);
+    } else if (*done.result > kLargestDecimal) {
+      add("{:#x}", *done.result);
+    } else {
+      add("{}", *done.result);
+    }
+  }
+
   void put(const Event& event, const CallEvent& call) {
     add("Function {:x}:{}", call.address.value, printable(call.function));
     if (names_) add(" {}/{}", printable(event.process), event.pid);

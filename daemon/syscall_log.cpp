@@ -5,22 +5,27 @@ namespace swat::daemon {
 using os::linux_os::Effect;
 using os::linux_os::SyscallAbi;
 
-bool SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
-  return take(read(*entry.abi, actor), *entry.abi, actor);
+std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
+  auto logged = take(read(*entry.abi, actor), *entry.abi, actor);
+  if (logged && !entry.abi->next_pc.empty()) {
+    logged->next_pc = Va{vm_.guest().reg_or_zero(actor.scene.vcpu, entry.abi->next_pc)};
+  }
+  return logged;
 }
 
-bool SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
+std::optional<LoggedCall> SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
   const SyscallAbi* abi = os::linux_os::find_abi(call.entry);
-  if (abi == nullptr) return false;
+  if (abi == nullptr) return {};
   return take(
       {abi->mnemonic, call.number, os::linux_os::syscall_name(*abi, call.number), call.arguments},
       *abi, actor);
 }
 
-bool SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi, const Actor& actor) {
+std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi,
+                                           const Actor& actor) {
   const Effect effect = os::linux_os::effect_of(call.name);
   const bool wanted = actor.selected && wanted_.wants(call.name);
-  if (wanted) log_.write(actor.scene, call);
+  const auto sequence = wanted ? log_.write(actor.scene, call) : std::nullopt;
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
     life_.end(actor);
@@ -28,7 +33,8 @@ bool SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi, const Act
              may_move_modules(effect, abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }
-  return wanted;
+  if (!sequence) return {};
+  return LoggedCall{*sequence, &abi, call.number, call.name, {}};
 }
 
 SyscallEvent SyscallLog::read(const SyscallAbi& abi, const Actor& actor) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "daemon/logged_call.hpp"
 #include "daemon/process_life.hpp"
 #include "daemon/selection.hpp"
 #include "daemon/trap.hpp"
@@ -23,15 +24,17 @@ class SyscallLog {
         log_(log),
         wanted_(std::move(wanted)) {}
 
-  // Logs the syscall that `actor` makes through `entry`; false when it is not one that was
-  // selected: then only its effects are noticed. The vCPU's registers are those of the stop,
-  // whether the guest stands still or runs on already; arguments in its memory need the former.
-  bool enter(const EntryTrap& entry, const Actor& actor);
+  // Logs the syscall that `actor` makes through `entry`; none when it is not one that was
+  // selected, or the cap holds it back: then only its effects are noticed. The vCPU's registers are
+  // those of the stop, whether the guest stands still or runs on already; arguments in its memory
+  // need the former.
+  std::optional<LoggedCall> enter(const EntryTrap& entry, const Actor& actor);
   // The same of a syscall that was met on its way to its handler.
-  bool enter(const os::DispatchedSyscall& call, const Actor& actor);
+  std::optional<LoggedCall> enter(const os::DispatchedSyscall& call, const Actor& actor);
 
  private:
-  bool take(const SyscallEvent& call, const os::linux_os::SyscallAbi& abi, const Actor& actor);
+  std::optional<LoggedCall> take(const SyscallEvent& call, const os::linux_os::SyscallAbi& abi,
+                                 const Actor& actor);
   [[nodiscard]] SyscallEvent read(const os::linux_os::SyscallAbi& abi, const Actor& actor);
   [[nodiscard]] std::optional<std::uint64_t> argument(const os::linux_os::ArgAt& at,
                                                       const Actor& actor, std::uint64_t mask);

@@ -34,7 +34,8 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
                     options_.breaks, options_.selection.calls),
       life_(model, processes_, module_traps_, log, options_.selection),
       syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
-      calls_(vm, model, processes_, traps_, log, options_.selection.calls) {}
+      calls_(vm, model, processes_, traps_, log, options_.selection.calls),
+      returns_(vm, model, life_, log) {}
 
 Result<> Tracer::run() {
   SWAT_CHECK(arm());
@@ -42,6 +43,7 @@ Result<> Tracer::run() {
   SWAT_CHECK(vm_.session().resume());
   auto traced = loop_until_done();
   loop_.acknowledge_stop();
+  returns_.finish();
   const bool is_lost = !traced && traced.error().code == Errc::kDisconnected;
   const Result<> stopped = is_lost ? Result<>{} : stop_guest();
   const auto flushed = log_.flush(true);
@@ -66,6 +68,7 @@ Result<> Tracer::arm() {
     const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault);
     if (gate) page_fault_entry_ = gate->target;
   }
+  if (options_.returns) SWAT_CHECK(traps_.add(SWAT_TRY(returns_.begin(planner_))));
   if (planner_.uses_exec_log() && !options_.selection.calls.is_none()) {
     SWAT_CHECK(start_exec_log());
   } else if (planner_.imports() == nullptr) {
@@ -204,6 +207,7 @@ Result<Actor> Tracer::meet(unsigned vcpu) {
   Actor actor = SWAT_TRY(life_.meet(vcpu));
   SWAT_CHECK(traps_.flush_removals());
   if (exec_log_ != nullptr) SWAT_CHECK(exec_log_->resolve(actor));
+  returns_.meet(actor);
   return actor;
 }
 
@@ -224,6 +228,7 @@ Result<> Tracer::pass_over() {
 Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (is_smp()) return on_watch_of_several(vcpu, watch, actor);
+  if (const auto result = returns_.watched(watch)) return on_return_watch(vcpu, *result, actor);
   const auto traps = traps_.at_watch(watch);
   if (traps.empty()) return pass_over();  // removed a moment ago, or left behind by another client
   if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
@@ -238,24 +243,37 @@ Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
 Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                 const Actor& actor) {
   const auto id = vm_.session().threads()[vcpu];
-  vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
+  // The return of a call that is not selected is not to be waited for: know first which it is.
+  const bool in_one_write = !returns_.is_on() || options_.selection.syscalls.is_all();
+  if (in_one_write) {
+    const auto changes = returns_.at_entry(actor);
+    vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, changes)));
+  }
   log_calls();
   const Va pc = pc_of(vcpu);
   const auto trap = std::ranges::find_if(
       traps, [&](const Trap* t) { return std::get<EntryTrap>(t->what).stop_pc == pc; });
   const bool is_event =
-      trap != traps.end() && syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor);
+      trap != traps.end() &&
+      SWAT_TRY(await_return(syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor), actor));
   if (!is_event) ++idle_stops_;
-  return {};
+  return in_one_write ? Result<>() : vm_.session().resume();
+}
+
+Result<bool> Tracer::await_return(const std::optional<LoggedCall>& logged, const Actor& actor) {
+  if (!logged) return false;
+  if (!vm_.session().running()) SWAT_CHECK(vm_.session().change(returns_.at_entry(actor)));
+  returns_.enter(*logged, actor);
+  return true;
 }
 
 Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, const Actor& actor) {
   const auto call = model_.dispatched(vcpu, *trap.dispatch);
   if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
   if (!call) return pass_over();
-  SWAT_CHECK(vm_.session().resume());
-  if (!syscalls_.enter(*call, actor)) ++idle_stops_;
-  return {};
+  if (!returns_.is_on()) SWAT_CHECK(vm_.session().resume());
+  if (!SWAT_TRY(await_return(syscalls_.enter(*call, actor), actor))) ++idle_stops_;
+  return vm_.session().running() ? Result<>() : vm_.session().resume();
 }
 
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
@@ -272,25 +290,31 @@ void Tracer::log_import(std::optional<Call> call, const Actor& actor) {
 Result<> Tracer::on_breakpoint(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
   const std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
-  if (hits.empty()) return pass_over();
+  if (hits.empty()) {
+    SWAT_CHECK(settle_return(vcpu));
+    return pass_over();
+  }
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
-  const bool is_event =
-      std::ranges::any_of(hits, [&](const Trap& trap) { return log_breakpoint(trap, pc, actor); });
+  bool is_event = false;
+  for (auto hit = hits.begin(); hit != hits.end() && !is_event; ++hit) {
+    is_event = SWAT_TRY(log_breakpoint(*hit, pc, actor));
+  }
   if (!is_event) ++idle_stops_;
   return step_over(vcpu, pc, actor.thread);
 }
 
-// False when it is not what has been hit, or not selected.
-bool Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
-  if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) return syscalls_.enter(*entry, actor);
+Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
+  if (const auto* entry = std::get_if<EntryTrap>(&trap.what))
+    return await_return(syscalls_.enter(*entry, actor), actor);
+  if (std::holds_alternative<ReturnTrap>(trap.what)) return returns_.at_exit(actor);
   if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
     return calls_.function(*function, pc, actor);
   }
   const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
   if (dispatch == nullptr) return false;
   const auto call = model_.dispatched(actor.scene.vcpu, *dispatch->dispatch);
-  return call && syscalls_.enter(*call, actor);
+  return call ? await_return(syscalls_.enter(*call, actor), actor) : Result<bool>(false);
 }
 
 Result<> Tracer::step_over(unsigned vcpu, Va pc, const os::Thread& thread) {

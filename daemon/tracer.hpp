@@ -18,6 +18,7 @@
 #include "daemon/planner.hpp"
 #include "daemon/process_life.hpp"
 #include "daemon/process_table.hpp"
+#include "daemon/return_log.hpp"
 #include "daemon/selection.hpp"
 #include "daemon/syscall_log.hpp"
 #include "daemon/trap_set.hpp"
@@ -30,6 +31,7 @@ struct TraceOptions {
   std::optional<std::uint64_t> max_events;
   FunctionBreaks breaks;
   Selection selection;
+  bool returns = false;  // of syscalls, as well
 };
 
 class Tracer {
@@ -66,9 +68,16 @@ class Tracer {
   [[nodiscard]] Result<> on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap,
                                            const Actor& actor);
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const Actor& actor);
+  [[nodiscard]] Result<> on_return_watch(unsigned vcpu, const ReturnLog::Watched& watched,
+                                         const Actor& actor);  // tracer_returns.cpp
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
   [[nodiscard]] Result<> on_own_stop();
-  bool log_breakpoint(const Trap& trap, Va pc, const Actor& actor);
+  // Logs what the point at a breakpoint's address means. False: it is not what has been hit, or not
+  // selected.
+  [[nodiscard]] Result<bool> log_breakpoint(const Trap& trap, Va pc, const Actor& actor);
+  // Sees to the return of what SyscallLog::enter() has given; false: there was none.
+  [[nodiscard]] Result<bool> await_return(const std::optional<LoggedCall>& logged,
+                                          const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
   // A stop that says nothing: the guest runs on.
   [[nodiscard]] Result<> pass_over();
@@ -83,6 +92,7 @@ class Tracer {
   // Resumes behind the instruction at `pc`, emulated or stepped.
   [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, const os::Thread& thread);
   [[nodiscard]] Result<gdbproto::StopReply> step(unsigned vcpu);
+  // Moves the vCPU on by an instruction, which makes QEMU report and forget its hit.
   [[nodiscard]] Result<> step_off(unsigned vcpu);
 
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
@@ -91,6 +101,8 @@ class Tracer {
   [[nodiscard]] Result<> settle_others(unsigned stopped);
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call);
+  // True: the vCPU stands just behind a read of its thread's result, which is logged now.
+  [[nodiscard]] Result<bool> settle_return(unsigned vcpu);  // tracer_returns.cpp
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
   [[nodiscard]] Result<> meet_stranger(unsigned vcpu);
   [[nodiscard]] bool may_have_called(unsigned vcpu);
@@ -112,6 +124,7 @@ class Tracer {
   ProcessLife life_;
   SyscallLog syscalls_;
   CallLog calls_;
+  ReturnLog returns_;
   std::vector<EntryTrap> entries_;
   std::vector<Trap> dispatch_watches_;
   std::optional<Va> page_fault_entry_;

@@ -77,14 +77,18 @@ Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
     log_calls();
-    if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
+    if (!SWAT_TRY(await_return(syscalls_.enter(*entry, actor), actor))) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
     return step_over(vcpu, pc, actor.thread);
   }
   if (const auto dispatched = dispatch_at(vcpu, true)) {
-    if (!syscalls_.enter(*dispatched, actor)) ++idle_stops_;
+    if (!SWAT_TRY(await_return(syscalls_.enter(*dispatched, actor), actor))) ++idle_stops_;
     return step_over(vcpu, pc, actor.thread);
   }
+  // Its call is over: it will not be taken for another return here.
+  if (SWAT_TRY(settle_return(vcpu))) return vm_.session().resume();
+  const auto result = returns_.watched(watch);
+  if (result && vm_.guest().in_kernel(vcpu)) return on_return_watch(vcpu, *result, actor);
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
   if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
   const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);
@@ -102,7 +106,9 @@ Result<> Tracer::settle_others(unsigned stopped) {
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == stopped) continue;
     SWAT_CHECK(meet_stranger(vcpu));
-    if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
+    if (SWAT_TRY(settle_return(vcpu))) {
+      SWAT_CHECK(step_off(vcpu));
+    } else if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
     } else if (const auto call = dispatch_at(vcpu, false)) {
       SWAT_CHECK(settle_dispatch(vcpu, *call));
@@ -148,13 +154,13 @@ bool Tracer::may_have_called(unsigned vcpu) {
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
-  if (!syscalls_.enter(entry, actor)) ++idle_stops_;
+  if (!SWAT_TRY(await_return(syscalls_.enter(entry, actor), actor))) ++idle_stops_;
   return step_off(vcpu);
 }
 
 Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call) {
   const Actor actor = SWAT_TRY(meet(vcpu));
-  if (!syscalls_.enter(call, actor)) ++idle_stops_;
+  if (!SWAT_TRY(await_return(syscalls_.enter(call, actor), actor))) ++idle_stops_;
   return step_off(vcpu);
 }
 

@@ -32,6 +32,10 @@ struct DispatchTrap {
   std::shared_ptr<const os::SyscallDispatch> dispatch;
 };
 
+// A thread is on its way back to user mode, with a syscall's result in the result register; or out
+// of an exception.
+struct ReturnTrap {};
+
 // A word of these import slots has been read.
 struct ImportTrap {
   VaRange slots;
@@ -46,7 +50,7 @@ struct FunctionTrap {
 
 struct Trap {
   gdbproto::Point point;
-  std::variant<EntryTrap, DispatchTrap, ImportTrap, FunctionTrap> what;
+  std::variant<EntryTrap, DispatchTrap, ReturnTrap, ImportTrap, FunctionTrap> what;
 
   // After a breakpoint the vCPU has yet to execute the instruction; after a watchpoint of x86 it
   // has executed it.
@@ -66,6 +70,9 @@ class TrapKind {
   [[nodiscard]] virtual Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
                                                         const os::SyscallEntry& entry,
                                                         const SyscallDemand& demand) const = 0;
+  // How returns of syscalls are noticed. No traps: points come and go with each thread's calls
+  // (return_traps.hpp).
+  [[nodiscard]] virtual Result<std::vector<Trap>> returns(os::OsModel& model) const = 0;
   [[nodiscard]] virtual Result<std::vector<Trap>> imports(VaRange slots) const = 0;
   [[nodiscard]] virtual Result<std::vector<Trap>> function(Va at, FunctionTrap what) const = 0;
 };

@@ -1,6 +1,9 @@
 // Breakpoints: everywhere and on every accelerator, and dear: QEMU <= 10.1 flushes its whole
 // translation cache at each stop. The reference that other kinds are proven against.
+#include <algorithm>
+
 #include "daemon/trap.hpp"
+#include "osmodels/x86/exit_path.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -16,6 +19,24 @@ class BreakKind final : public TrapKind {
     return std::vector<Trap>{{at(entry.address), EntryTrap{abi, entry.address, {}, {}}}};
   }
 
+  // Exceptions leave the kernel by the same way, and stop there too.
+  Result<std::vector<Trap>> returns(os::OsModel& model) const override {
+    std::vector<Trap> traps;
+    for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
+      const auto points = os::x86::find_exit_points(model.kernel_memory(), entry.address);
+      if (!points && entry.kind == os::SyscallEntry::Kind::kSyscall) {
+        return tl::unexpected(points.error());
+      }
+      if (!points) continue;
+      for (const os::x86::ExitPoint& exit : *points) add(traps, at(exit.breakpoint));
+    }
+    // Whether a signal has come between is seen where the registers are saved, if that is known.
+    if (const auto tracked = model.track_results(); !tracked) {
+      if (tracked.error().code == Errc::kDisconnected) return tl::unexpected(tracked.error());
+    }
+    return traps;
+  }
+
   Result<std::vector<Trap>> imports(VaRange) const override {
     return fail(Errc::kUnsupported, "slots are read, not executed: name functions with --break");
   }
@@ -25,6 +46,11 @@ class BreakKind final : public TrapKind {
   }
 
  private:
+  static void add(std::vector<Trap>& traps, const gdbproto::Point& point) {
+    const auto same = [&](const Trap& trap) { return trap.point == point; };
+    if (std::none_of(traps.begin(), traps.end(), same)) traps.push_back({point, ReturnTrap{}});
+  }
+
   static gdbproto::Point at(Va address) {
     return {gdbproto::PointKind::kSoftwareBreakpoint, address, 1};
   }

@@ -68,6 +68,10 @@ class TableKind final : public TrapKind {
     return handler_breakpoints(dispatch, numbers);
   }
 
+  Result<std::vector<Trap>> returns(os::OsModel&) const override {
+    return fail(Errc::kUnsupported, "the table is read on the way in only");
+  }
+
   Result<std::vector<Trap>> imports(VaRange slots) const override {
     return watch_kind().imports(slots);
   }

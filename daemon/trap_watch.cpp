@@ -26,6 +26,12 @@ class WatchKind final : public TrapKind {
     return traps;
   }
 
+  // A read watch on the saved result of each thread that is in a call: one stop a return.
+  Result<std::vector<Trap>> returns(os::OsModel& model) const override {
+    SWAT_CHECK(model.track_results());
+    return std::vector<Trap>{};
+  }
+
   // One watch over all slots: jmp *slot and call *slot stop at the callee's first instruction.
   Result<std::vector<Trap>> imports(VaRange slots) const override {
     return std::vector<Trap>{

@@ -289,8 +289,18 @@ Result<std::vector<std::byte>> Session::registers(ThreadId thread) {
   return std::move(SWAT_TRY(gather_registers(std::span(&thread, 1), false)).front());
 }
 
-Result<std::vector<std::byte>> Session::registers_and_resume(ThreadId thread) {
-  return std::move(SWAT_TRY(gather_registers(std::span(&thread, 1), true)).front());
+Result<std::vector<std::byte>> Session::registers_and_resume(ThreadId thread,
+                                                             const PointChanges& changes) {
+  SWAT_CHECK(ready());
+  queue_changes(changes);
+  const std::size_t selected = select(thread);
+  queue("g");
+  SWAT_CHECK(start("c"));
+  const Result<> changed = take_changes(changes);
+  SWAT_CHECK(expect_ok("Hg", selected));
+  auto registers = decode_registers(SWAT_TRY(next_reply()));
+  if (!changed) return tl::unexpected(changed.error());
+  return registers;
 }
 
 Result<std::vector<std::vector<std::byte>>> Session::registers_of(

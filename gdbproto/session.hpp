@@ -44,6 +44,12 @@ struct Point {
   friend bool operator==(const Point&, const Point&) = default;
 };
 
+// Points that change in the same write as a resume, at no further round trip.
+struct PointChanges {
+  std::optional<Point> remove;
+  std::optional<Point> insert;
+};
+
 struct RegisterWrite {
   unsigned number;
   std::span<const std::byte> value;
@@ -96,11 +102,14 @@ class Session {
   [[nodiscard]] Result<> insert(std::span<const Point> points);
   [[nodiscard]] Result<> remove(const Point& point);
   [[nodiscard]] Result<> remove(std::span<const Point> points);
+  [[nodiscard]] Result<> change(const PointChanges& changes);
 
-  [[nodiscard]] Result<> resume();                        // c
-  [[nodiscard]] Result<> resume_at(ThreadId thread, Va);  // Hc, c addr
+  // When a change is refused the guest runs all the same.
+  [[nodiscard]] Result<> resume(const PointChanges& changes = {});  // z, Z, c
+  [[nodiscard]] Result<> resume_at(ThreadId thread, Va);            // Hc, c addr
   // `g` and `c` in one write: the registers as of the stop, at no further round trip.
-  [[nodiscard]] Result<std::vector<std::byte>> registers_and_resume(ThreadId thread);
+  [[nodiscard]] Result<std::vector<std::byte>> registers_and_resume(
+      ThreadId thread, const PointChanges& changes = {});
   [[nodiscard]] Result<std::vector<std::vector<std::byte>>> registers_of_and_resume(
       std::span<const ThreadId> threads);
   // Emulate-and-skip: the writes and the resume at `at`, in one write and one round trip. After an
@@ -167,6 +176,9 @@ class Session {
   [[nodiscard]] Result<std::uint64_t> first_unreadable(std::uint64_t at, std::size_t size_bytes);
   [[nodiscard]] Result<> change_points(char verb, std::span<const Point> points,
                                        std::vector<Point>* done);
+  void queue_changes(const PointChanges& changes);
+  // The replies to those: all are read, the first refusal is the outcome.
+  [[nodiscard]] Result<> take_changes(const PointChanges& changes);
 
   // Run control (session_run.cpp).
   [[nodiscard]] Result<> start(std::string_view packet);

@@ -216,4 +216,27 @@ Result<> Session::change_points(char verb, std::span<const Point> points,
   return outcome;
 }
 
+void Session::queue_changes(const PointChanges& changes) {
+  if (changes.remove) queue(point_packet('z', *changes.remove));
+  if (changes.insert) queue(point_packet('Z', *changes.insert));
+}
+
+Result<> Session::take_changes(const PointChanges& changes) {
+  Result<> outcome;
+  for (const auto* point : {&changes.remove, &changes.insert}) {
+    if (!*point) continue;
+    const std::string reply = SWAT_TRY(next_reply());
+    if (reply != "OK" && outcome) outcome = refused("z or Z", reply, (*point)->at.value);
+  }
+  return outcome;
+}
+
+Result<> Session::change(const PointChanges& changes) {
+  if (!changes.remove && !changes.insert) return {};
+  SWAT_CHECK(ready());
+  queue_changes(changes);
+  SWAT_CHECK(flush());
+  return take_changes(changes);
+}
+
 }  // namespace swat::gdbproto

@@ -34,9 +34,11 @@ Result<> Session::start(std::string_view packet) {
   return {};
 }
 
-Result<> Session::resume() {
+Result<> Session::resume(const PointChanges& changes) {
   SWAT_CHECK(ready());
-  return start("c");
+  queue_changes(changes);
+  SWAT_CHECK(start("c"));
+  return take_changes(changes);
 }
 
 Result<> Session::resume_at(ThreadId thread, Va at) {

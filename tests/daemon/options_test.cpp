@@ -60,6 +60,8 @@ TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--log", "out.log"}).log, "out.log");
   EXPECT_EQ(parsed({"--json", "out.json"}).json, "out.json");
   EXPECT_TRUE(parsed({"--names"}).names);
+  EXPECT_FALSE(parsed({}).trace.returns);
+  EXPECT_TRUE(parsed({"--returns"}).trace.returns);
   EXPECT_TRUE(parsed({"--run"}).run);
   EXPECT_TRUE(parsed({"--stats"}).stats);
   EXPECT_EQ(parsed({"--rate-cap", "100/s"}).rate_cap, 100u);

@@ -178,7 +178,57 @@ TEST(TrapCost, DependsOnWhetherQemuFlushesAtABreakpoint) {
   }
 }
 
+// --- Returns
+
+// call +0; pop %rax; mov %rsp,%rdi; sysret
+constexpr Va kExit = kEntry + 200;
+void put_exit(Guest& guest) {
+  guest.model.kernel.put(kEntry + 76, {0xe8, 0x77, 0, 0, 0});
+  guest.model.kernel.put(kEntry + 81, std::vector<std::uint8_t>(119, 0x90));
+  guest.model.kernel.put(kExit, {0x58, 0x48, 0x89, 0xe7, 0x48, 0x0f, 0x07});
+  guest.model.kernel.put(kExit + 7, std::vector<std::uint8_t>(16, 0x90));
+}
+
+TEST(WatchKind, NeedsToKnowWhereResultsAreKept) {
+  Guest guest;
+  EXPECT_FALSE(watch_kind().returns(guest.model));
+  guest.model.tracks_results = true;
+  const auto traps = watch_kind().returns(guest.model);
+  ASSERT_TRUE(traps);
+  EXPECT_TRUE(traps->empty());
+}
+
+TEST(BreakKind, BreaksOnEachWayOutOnce) {
+  Guest guest;
+  put_exit(guest);
+  guest.model.entries.push_back(guest.model.entries.front());
+  const auto traps = break_kind().returns(guest.model);
+  ASSERT_TRUE(traps) << traps.error().what;
+  ASSERT_EQ(traps->size(), 1u);
+  EXPECT_EQ((*traps)[0].point, (Point{PointKind::kSoftwareBreakpoint, kExit + 1, 1}));
+  EXPECT_TRUE(std::holds_alternative<ReturnTrap>((*traps)[0].what));
+}
+
+TEST(BreakKind, CannotSeeReturnsOfAnEntryWithoutAWayOut) {
+  Guest guest;
+  EXPECT_FALSE(break_kind().returns(guest.model));
+}
+
 // --- Planner
+
+TEST(Planner, WatchesReturnsWhereItCanAndBreaksWhereItCannot) {
+  Guest guest;
+  put_exit(guest);
+  const auto planner = Planner::for_accelerator(false, "");
+  const auto broken = planner->returns(guest.model);
+  ASSERT_TRUE(broken);
+  EXPECT_EQ(broken->kind, &break_kind());
+  EXPECT_NE(broken->why.find("not watch: "), std::string::npos) << broken->why;
+  guest.model.tracks_results = true;
+  EXPECT_EQ(planner->returns(guest.model)->kind, &watch_kind());
+  EXPECT_EQ(Planner::for_accelerator(false, "break")->returns(guest.model)->kind, &break_kind());
+  EXPECT_EQ(Planner::for_accelerator(true, "")->returns(guest.model)->kind, &break_kind());
+}
 
 std::string kinds_of(const std::vector<EntryPlan>& plans) {
   std::string names;

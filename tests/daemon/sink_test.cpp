@@ -97,6 +97,37 @@ TEST(SwatSink, HasAQuestionMarkForASyscallWithoutAName) {
   EXPECT_EQ(written(kSwatNames, {sysenter(0xfff, "")}), "5633000: sysenter fff ? bash/12\n");
 }
 
+Event return_of(std::optional<std::int64_t> result, std::string_view error = {},
+                ReturnEvent::Outcome outcome = ReturnEvent::Outcome::kReturned) {
+  ReturnEvent done;
+  done.call = 5;
+  done.mnemonic = "syscall";
+  done.number = 0x3d;
+  done.name = "wait4";
+  done.result = result;
+  done.error = error;
+  done.outcome = outcome;
+  done.duration = std::chrono::nanoseconds(1500);
+  return event_of(done);
+}
+
+TEST(SwatSink, TellsResultsWithNames) {
+  using Outcome = ReturnEvent::Outcome;
+  const std::string start = "5633000: return 3d wait4 = ";
+  const std::string end = " bash/12\n";
+  EXPECT_EQ(written(kSwatNames, {return_of(-10, "ECHILD")}), start + "-10 ECHILD" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of(101)}), start + "101" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of(0x7f12a4c00000)}), start + "0x7f12a4c00000" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of(-5000)}), start + "-5000" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of(0, {}, Outcome::kInChild)}), start + "0" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of(-512, "ERESTARTSYS", Outcome::kInterrupted)}),
+            start + "? ERESTARTSYS" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of({}, {}, Outcome::kInterrupted)}),
+            start + "? interrupted" + end);
+  EXPECT_EQ(written(kSwatNames, {return_of({}, {}, Outcome::kDied)}), start + "? died" + end);
+  EXPECT_EQ(written(kSwat, {return_of(-10, "ECHILD")}), "5633000: return 3d = -10 ECHILD\n");
+}
+
 TEST(SwatSink, TellsWhatIsLoadedWithNames) {
   EXPECT_EQ(written(kSwatNames, {module_event(true, "/bin/sh"), module_event(false, "/bin/sh")}),
             "5633000: loaded 1000-3000 /bin/sh bash/12\n"
@@ -173,6 +204,28 @@ TEST(JsonSink, WritesACall) {
   EXPECT_EQ(object["module"], "libc.so.6");
   EXPECT_EQ(object["caller"], "401005");
   EXPECT_TRUE(object["caller_module"].is_null());
+}
+
+TEST(JsonSink, WritesAReturn) {
+  const json line = json::parse(written(kJson, {return_of(-10, "ECHILD")}));
+  EXPECT_EQ(line["event"], "return");
+  EXPECT_EQ(line["call"], 5);
+  EXPECT_EQ(line["entry"], "syscall");
+  EXPECT_EQ(line["number"], 0x3d);
+  EXPECT_EQ(line["name"], "wait4");
+  EXPECT_EQ(line["outcome"], "returned");
+  EXPECT_EQ(line["result"], -10);
+  EXPECT_EQ(line["error"], "ECHILD");
+  EXPECT_EQ(line["duration_ns"], 1500);
+  EXPECT_TRUE(line["guest_duration_ns"].is_null());
+}
+
+TEST(JsonSink, WritesAReturnWithoutAResult) {
+  const auto died = return_of({}, {}, ReturnEvent::Outcome::kDied);
+  const json line = json::parse(written(kJson, {died}));
+  EXPECT_EQ(line["outcome"], "died");
+  EXPECT_TRUE(line["result"].is_null());
+  EXPECT_TRUE(line["error"].is_null());
 }
 
 TEST(JsonSink, WritesModules) {

@@ -82,6 +82,45 @@ TEST(SessionRun, TakesTheRegistersOfAllVcpusAndResumesInOneWrite) {
   EXPECT_EQ(s.writes(), 1u);
 }
 
+constexpr Point kOld{PointKind::kReadWatch, Va{0x1000}, 8};
+constexpr Point kNew{PointKind::kReadWatch, Va{0x2000}, 8};
+
+TEST(SessionRun, ChangesPointsInTheWriteThatResumes) {
+  Opened s({{"z3,1000,8", "OK"},
+            {"Z3,2000,8", "OK"},
+            {"Hg01", "OK"},
+            {"g", kG},
+            {"c", "T05thread:01;"},
+            {"z3,2000,8", "OK"},
+            {"c", "T05thread:01;"}});
+  EXPECT_TRUE(s.session.registers_and_resume(kFirst, {kOld, kNew}));
+  EXPECT_EQ(s.writes(), 1u);
+  ASSERT_TRUE(s.session.wait_stop(1000ms));
+  EXPECT_TRUE(s.session.resume({kNew, {}}));
+  EXPECT_EQ(s.writes(), 2u);
+  EXPECT_TRUE(s.session.wait_stop(1000ms));
+}
+
+TEST(SessionRun, SaysWhenAChangeWasRefusedAndTheGuestRunsAllTheSame) {
+  Opened s({{"z3,1000,8", "E22"},
+            {"Z3,2000,8", "OK"},
+            {"Hg01", "OK"},
+            {"g", kG},
+            {"c", "T05thread:01;"}});
+  EXPECT_FALSE(s.session.registers_and_resume(kFirst, {kOld, kNew}));
+  EXPECT_TRUE(s.session.running());
+  EXPECT_TRUE(s.session.wait_stop(1000ms));
+}
+
+TEST(SessionRun, ChangesPointsOfAGuestThatStaysStopped) {
+  Opened s({{"z3,1000,8", "OK"}, {"Z3,2000,8", "E22"}});
+  EXPECT_TRUE(s.session.change({}));
+  EXPECT_EQ(s.writes(), 0u);
+  EXPECT_FALSE(s.session.change({kOld, kNew}));
+  EXPECT_EQ(s.writes(), 1u);
+  EXPECT_FALSE(s.session.running());
+}
+
 TEST(SessionRun, EmulatesAndSkipsInOneWrite) {
   Opened s({{"Hg01", "OK"}, {"P0=aa", "OK"}, {"P1=bb", "OK"}, {"Hc01", "OK"}, {"c2004"}});
   const std::array a{std::byte{0xaa}};

@@ -1,0 +1,152 @@
+#include "daemon/return_log.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "osmodels/x86/exit_path.hpp"
+#include "osmodels/x86/syscall_frame.hpp"
+
+namespace swat::daemon {
+namespace {
+
+constexpr std::chrono::milliseconds kReapEvery{1000};
+
+}  // namespace
+
+Result<std::vector<Trap>> ReturnLog::begin(const Planner& planner) {
+  ReturnPlan plan = SWAT_TRY(planner.returns(model_));
+  spdlog::info("returns: {}{}{}", plan.kind->name(), plan.why.empty() ? "" : ", ", plan.why);
+  pairing_.begin(SWAT_TRY(model_.processes()));
+  on_ = true;
+  by_watch_ = plan.traps.empty();
+  find_exit_pcs();
+  next_reap_ = Clock::now() + kReapEvery;
+  return std::move(plan.traps);
+}
+
+// All entries' ways out are one kernel's: those that cannot be found are the others' too, mostly.
+void ReturnLog::find_exit_pcs() {
+  const auto entries = model_.syscall_entries();
+  if (!entries) return;
+  for (const os::SyscallEntry& entry : *entries) {
+    const auto points = os::x86::find_exit_points(model_.kernel_memory(), entry.address);
+    if (!points) continue;
+    for (const os::x86::ExitPoint& exit : *points) {
+      spdlog::debug("way out of {}: result loaded at {:x}",
+                    os::linux_os::find_abi(entry.kind)->mnemonic, exit.load.value);
+      exit_pcs_.insert(exit.loaded);
+      exit_pcs_.insert(exit.late.begin(), exit.late.end());
+    }
+  }
+}
+
+void ReturnLog::meet(const Actor& actor) {
+  if (!on_ || !actor.selected) return;
+  pairing_.meet(actor);
+  const auto now = Clock::now();
+  if (now < next_reap_) return;
+  next_reap_ = now + kReapEvery;
+  pairing_.reap([&](std::uint32_t pid) { return life_.is_alive(pid); });
+}
+
+gdbproto::PointChanges ReturnLog::at_entry(const Actor& actor) {
+  if (!on_ || !by_watch_ || !actor.selected) return {};
+  is_watched_ = false;
+  const auto word = model_.result_word(actor.scene.vcpu);
+  if (!word || actor.thread.object.is_null()) return {};
+  const auto is_idle = [&](const os::Thread& owner) { return !pairing_.is_in_call(owner); };
+  auto changes = traps_.arm(*word, actor.thread, is_idle);
+  if (!changes) return {};
+  is_watched_ = true;
+  return *changes;
+}
+
+void ReturnLog::enter(const LoggedCall& call, const Actor& actor) {
+  if (!on_) return;
+  pairing_.enter(call, actor, Clock::now());
+  if (by_watch_ && !is_watched_) pairing_.miss(actor.thread);
+}
+
+// --- Watches
+
+std::optional<ReturnLog::Watched> ReturnLog::watched(Va at) const {
+  const Watched* found = traps_.find(at);
+  return found != nullptr ? std::optional(*found) : std::nullopt;
+}
+
+bool ReturnLog::concerns(const Watched& watched, const Actor& actor) const {
+  return watched.owner.object == actor.thread.object && pairing_.is_in_call(actor.thread);
+}
+
+gdbproto::PointChanges ReturnLog::after_idle_read(const Watched& watched, const Actor& actor) {
+  if (watched.owner.object != actor.thread.object && pairing_.is_in_call(watched.owner)) return {};
+  return {traps_.disarm(watched.word.at), {}};
+}
+
+std::optional<std::uint64_t> ReturnLog::value(const Watched& watched) {
+  const auto word = read_as<std::uint64_t>(model_.kernel_memory(), watched.word.at);
+  return word ? std::optional(*word) : std::nullopt;
+}
+
+// While C code runs the stack pointer is below the saved registers, or on another stack.
+bool ReturnLog::is_return(const Watched& watched, unsigned vcpu) {
+  if (!vm_.guest().in_kernel(vcpu)) return false;
+  if (exit_pcs_.contains(Va{vm_.guest().reg_or_zero(vcpu, "rip")})) return true;
+  const Va sp{vm_.guest().reg_or_zero(vcpu, "rsp")};
+  const Va behind = watched.word.at + os::x86::SyscallFrame::kResultBytes;
+  return watched.word.frame <= sp && sp <= behind;
+}
+
+void ReturnLog::leave(const Actor& actor) {
+  pairing_.leave(actor, vm_.guest().reg_or_zero(actor.scene.vcpu, "rax"), Clock::now());
+}
+
+void ReturnLog::peeked(const Actor& actor, std::uint64_t word) {
+  constexpr std::size_t kMostPeeks = 256;  // there are a handful
+  const Va pc{vm_.guest().reg_or_zero(actor.scene.vcpu, "rip")};
+  if (peek_pcs_.size() < kMostPeeks) peek_pcs_.insert(pc);
+  pairing_.peeked(actor.thread, word);
+}
+
+bool ReturnLog::may_have_read(unsigned vcpu) {
+  if (!on_ || !by_watch_ || !vm_.guest().in_kernel(vcpu)) return false;
+  const Va pc{vm_.guest().reg_or_zero(vcpu, "rip")};
+  return exit_pcs_.contains(pc) || peek_pcs_.contains(pc);
+}
+
+std::optional<ReturnLog::Watched> ReturnLog::own_watch(unsigned vcpu) {
+  const auto word = model_.result_word(vcpu);
+  return word ? watched(word->at) : std::nullopt;
+}
+
+// --- Breakpoints
+
+std::optional<Va> ReturnLog::user_pc(const os::ResultWord& word) {
+  const auto pc = read_as<std::uint64_t>(model_.kernel_memory(),
+                                         word.frame + os::x86::SyscallFrame::kUserPcFromBottom);
+  return pc ? std::optional(Va{*pc}) : std::nullopt;
+}
+
+// The registers that are restored here are the user's, not those of an exception in the kernel.
+bool ReturnLog::leaves_frame(const os::ResultWord& word, unsigned vcpu) {
+  const Va sp{vm_.guest().reg_or_zero(vcpu, "rsp")};
+  return word.frame <= sp && sp <= word.frame + os::x86::SyscallFrame::kBytes;
+}
+
+bool ReturnLog::at_exit(const Actor& actor) {
+  if (!on_ || !pairing_.is_in_call(actor.thread)) return false;
+  const auto word = model_.result_word(actor.scene.vcpu);
+  if (word && !leaves_frame(*word, actor.scene.vcpu)) return false;
+  const auto pc = word ? user_pc(*word) : std::nullopt;
+  if (pc && pairing_.is_interrupted(actor.thread, *pc)) {
+    pairing_.interrupt(actor, Clock::now());
+  } else {
+    leave(actor);
+  }
+  return true;
+}
+
+void ReturnLog::finish() {
+  if (on_) pairing_.finish();
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,216 @@
+#include "daemon/return_pairing.hpp"
+
+#include <utility>
+#include <vector>
+
+#include "osmodels/linux/errors.hpp"
+
+namespace swat::daemon {
+namespace {
+
+using os::linux_os::Return;
+using Outcome = ReturnEvent::Outcome;
+
+constexpr std::size_t kMostKnown = 1 << 16;
+constexpr std::size_t kMostHalfSeen = 1 << 12;
+constexpr std::int64_t kNoSuchCall = -38;  // ENOSYS: what the entry path saves before the handler
+
+ReturnEvent event_of(const LoggedCall& call, Outcome outcome) {
+  ReturnEvent event;
+  event.call = call.sequence;
+  event.mnemonic = call.abi->mnemonic;
+  event.number = call.number;
+  event.name = call.name;
+  event.outcome = outcome;
+  return event;
+}
+
+// A 32-bit call's result is 32 bits: an error, or a number or address that has no sign.
+std::int64_t result_of(const os::linux_os::SyscallAbi& abi, std::uint64_t rax) {
+  if (abi.word == 8) return static_cast<std::int64_t>(rax);
+  constexpr std::int32_t kLargestError = 4095;
+  const auto low = static_cast<std::uint32_t>(rax);
+  const auto signed_low = static_cast<std::int32_t>(low);
+  return signed_low < 0 && signed_low >= -kLargestError ? signed_low : std::int64_t{low};
+}
+
+template <class Map>
+void bound(Map& map, std::size_t most) {
+  if (map.size() >= most) map.clear();
+}
+
+}  // namespace
+
+void ReturnPairing::begin(std::span<const os::Process> processes) {
+  for (const os::Process& process : processes) known_[process.object] = process.pid;
+}
+
+ReturnPairing::OpenCalls::iterator ReturnPairing::find(const os::Thread& thread) {
+  const auto at = open_.find(thread.object);
+  if (at == open_.end() || at->second.scene.tid == thread.tid) return at;
+  // Another number: a thread in execve that has become its process's first, or a new thread.
+  const bool renamed = os::linux_os::return_of(at->second.call.name) == Return::kInNewImage &&
+                       at->second.scene.pid == thread.process.pid;
+  if (renamed) return at;
+  close(at, Outcome::kDied);
+  return open_.end();
+}
+
+bool ReturnPairing::is_in_call(const os::Thread& thread) const {
+  return open_.contains(thread.object);
+}
+
+void ReturnPairing::close(OpenCalls::iterator at, Outcome outcome) {
+  const Open open = open_.extract(at).mapped();
+  log_.write(open.scene, event_of(open.call, outcome));
+}
+
+void ReturnPairing::close_others(std::uint32_t pid, Va survivor) {
+  for (auto it = open_.begin(); it != open_.end();) {
+    const auto here = it++;
+    if (here->second.scene.pid == pid && here->first != survivor) close(here, Outcome::kDied);
+  }
+}
+
+void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::time_point now) {
+  const auto before = find(actor.thread);
+  if (before != open_.end()) close(before, Outcome::kMissed);
+  if (os::linux_os::return_of(call.name) != Return::kNever) {
+    open_.emplace(actor.thread.object, Open{call, actor.scene, now, {}});
+    return;
+  }
+  log_.write(actor.scene, event_of(call, Outcome::kNever));
+  const bool takes_all = os::linux_os::effect_of(call.name) == os::linux_os::Effect::kExits;
+  if (takes_all) close_others(actor.scene.pid, actor.thread.object);
+}
+
+// Before there is a result, the word holds ENOSYS, and is read by a fork that copies the registers.
+// In kernels before 4.2, and for int 0x80 since 6.7, it holds the call's number for a moment.
+// [copy_thread() in arch/x86/kernel/process.c; do_int80_emulation() in arch/x86/entry/common.c]
+void ReturnPairing::peeked(const os::Thread& thread, std::uint64_t word) {
+  const auto at = find(thread);
+  if (at == open_.end() || at->second.peeked) return;
+  Open& open = at->second;
+  const bool may_be_number =
+      open.call.abi->word == 4 || os::linux_os::return_of(open.call.name) == Return::kTwice;
+  const std::int64_t result = result_of(*open.call.abi, word);
+  if (result == kNoSuchCall) return;
+  if (may_be_number && result == static_cast<std::int64_t>(open.call.number)) return;
+  open.peeked = word;
+}
+
+void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_point now) {
+  const auto at = find(actor.thread);
+  if (at == open_.end()) return;
+  const Open open = open_.extract(at).mapped();
+  const std::int64_t result = result_of(*open.call.abi, open.peeked.value_or(rax));
+  ReturnEvent event = event_of(
+      open.call, os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
+  event.result = result;
+  event.error = os::linux_os::error_name(result);
+  write_end(open, actor, now, std::move(event));
+  const Return how = os::linux_os::return_of(open.call.name);
+  if (how == Return::kInNewImage && result == 0) {
+    close_others(actor.scene.pid, actor.thread.object);
+    known_[actor.thread.object] = actor.thread.tid;
+  }
+  if (how == Return::kTwice && result > 0 && !open.has_returned_in_child) {
+    returned_twice(open, result);
+  }
+}
+
+void ReturnPairing::write_end(const Open& open, const Actor& actor, Clock::time_point now,
+                              ReturnEvent event) {
+  event.duration = now - open.since;
+  const auto before = open.scene.guest_time_ns;
+  const auto after = actor.scene.guest_time_ns;
+  if (before && after && *after >= *before) {
+    event.guest_duration = std::chrono::nanoseconds(*after - *before);
+  }
+  log_.write(actor.scene, std::move(event));
+}
+
+bool ReturnPairing::is_interrupted(const os::Thread& thread, Va user_pc) const {
+  const auto at = open_.find(thread.object);
+  if (at == open_.end()) return false;
+  const LoggedCall& call = at->second.call;
+  const Return how = os::linux_os::return_of(call.name);
+  const bool goes_elsewhere = how == Return::kElsewhere || how == Return::kInNewImage;
+  return call.next_pc && *call.next_pc != user_pc && !goes_elsewhere;
+}
+
+void ReturnPairing::interrupt(const Actor& actor, Clock::time_point now) {
+  const auto at = find(actor.thread);
+  if (at == open_.end()) return;
+  const Open open = open_.extract(at).mapped();
+  write_end(open, actor, now, event_of(open.call, Outcome::kInterrupted));
+}
+
+void ReturnPairing::miss(const os::Thread& thread) {
+  if (const auto at = find(thread); at != open_.end()) close(at, Outcome::kMissed);
+}
+
+// --- The other return of a fork
+
+void ReturnPairing::meet(const Actor& actor) {
+  const os::Thread& thread = actor.thread;
+  if (thread.object.is_null()) return;
+  bound(known_, kMostKnown);
+  const auto [known, is_new] = known_.try_emplace(thread.object, thread.tid);
+  if (!is_new && known->second == thread.tid) return;
+  known->second = thread.tid;
+  if (open_.contains(thread.object) && find(thread) != open_.end()) return;  // renamed by execve
+  if (auto fork = unmet_.extract(thread.tid)) return write_in_child(fork.mapped(), actor.scene);
+  const std::vector<Open*> forks = open_forks_of(thread);
+  // What processes there were at the beginning is known, what threads they had is not.
+  const bool is_new_process = thread.tid == thread.process.pid;
+  if (forks.size() == 1 && is_new_process) {
+    forks.front()->has_returned_in_child = true;
+    write_in_child(forks.front()->call, actor.scene);
+  } else if (!forks.empty()) {
+    bound(unclaimed_, kMostHalfSeen);
+    unclaimed_[thread.tid] = actor.scene;
+  }
+}
+
+// The forks that `child` may come from: if it is its process's first thread those of its parent,
+// else those of its own process.
+std::vector<ReturnPairing::Open*> ReturnPairing::open_forks_of(const os::Thread& child) {
+  const os::Process& process = child.process;
+  const std::uint32_t forker = child.tid == process.pid ? process.parent_pid : process.pid;
+  std::vector<Open*> found;
+  for (auto& [object, open] : open_) {
+    const bool fits = open.scene.pid == forker && !open.has_returned_in_child &&
+                      os::linux_os::return_of(open.call.name) == Return::kTwice;
+    if (fits) found.push_back(&open);
+  }
+  return found;
+}
+
+void ReturnPairing::returned_twice(const Open& open, std::int64_t child_tid) {
+  const auto tid = static_cast<std::uint32_t>(child_tid);
+  if (const auto child = unclaimed_.extract(tid)) return write_in_child(open.call, child.mapped());
+  bound(unmet_, kMostHalfSeen);
+  unmet_[tid] = open.call;
+}
+
+void ReturnPairing::write_in_child(const LoggedCall& call, const EventLog::Scene& child) {
+  ReturnEvent event = event_of(call, Outcome::kInChild);
+  event.result = 0;
+  log_.write(child, std::move(event));
+}
+
+// --- Calls without a return
+
+void ReturnPairing::reap(const std::function<bool(std::uint32_t pid)>& is_alive) {
+  for (auto it = open_.begin(); it != open_.end();) {
+    const auto here = it++;
+    if (!is_alive(here->second.scene.pid)) close(here, Outcome::kDied);
+  }
+}
+
+void ReturnPairing::finish() {
+  while (!open_.empty()) close(open_.begin(), Outcome::kUnfinished);
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,50 @@
+// The tracer's stops at returns of syscalls (--returns).
+#include "daemon/tracer.hpp"
+
+namespace swat::daemon {
+
+// With RAM at hand the word is read along, so that the registers can come in one write with the
+// resume. Where RAM is read through the stub, that would be round trips for something that hardly
+// ever matters: only a signal makes the kernel look at the word before it is loaded.
+Result<> Tracer::on_return_watch(unsigned vcpu, const ReturnLog::Watched& watched,
+                                 const Actor& actor) {
+  if (!returns_.concerns(watched, actor)) {
+    ++idle_stops_;
+    return vm_.session().resume(returns_.after_idle_read(watched, actor));
+  }
+  const bool in_one_write = !is_smp() && vm_.ram().is_local();
+  std::optional<std::uint64_t> word;
+  if (in_one_write) {
+    word = returns_.value(watched);
+    const auto id = vm_.session().threads()[vcpu];
+    vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id)));
+  }
+  log_calls();
+  const bool is_return = returns_.is_return(watched, vcpu);
+  if (is_return) {
+    returns_.leave(actor);
+  } else {
+    ++idle_stops_;
+    if (!in_one_write) word = returns_.value(watched);
+    if (word) returns_.peeked(actor, *word);
+  }
+  return in_one_write ? Result<>() : vm_.session().resume();
+}
+
+// On SMP: a return that QEMU has not reported, or has reported as an older hit of the same vCPU.
+// (facts/qemu.md 0.2)
+Result<bool> Tracer::settle_return(unsigned vcpu) {
+  if (!is_smp() || !returns_.may_have_read(vcpu)) return false;
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  const auto watched = returns_.own_watch(vcpu);
+  if (!watched || !returns_.concerns(*watched, actor)) return false;
+  log_calls();
+  if (returns_.is_return(*watched, vcpu)) {
+    returns_.leave(actor);
+  } else if (const auto word = returns_.value(*watched)) {
+    returns_.peeked(actor, *word);
+  }
+  return true;
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,66 @@
+#include "daemon/return_traps.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fake_model.hpp"
+
+namespace swat::daemon {
+namespace {
+
+using gdbproto::Point;
+using gdbproto::PointKind;
+
+constexpr os::ResultWord word_at(std::uint64_t address) { return {Va{address}, Va{address - 80}}; }
+bool nobody(const os::Thread&) { return false; }
+bool anybody(const os::Thread&) { return true; }
+
+TEST(ReturnTraps, WatchReadsOfAThreadsWord) {
+  ReturnTraps traps;
+  const auto changes = traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody);
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->insert, (Point{PointKind::kReadWatch, Va{0x1fa8}, 8}));
+  EXPECT_EQ(changes->remove, std::nullopt);
+  ASSERT_NE(traps.find(Va{0x1fa8}), nullptr);
+  EXPECT_EQ(traps.find(Va{0x1fa8})->owner.tid, 1u);
+}
+
+TEST(ReturnTraps, StayForTheCallsThatFollow) {
+  ReturnTraps traps;
+  ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
+  const auto again = traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->insert, std::nullopt);
+}
+
+TEST(ReturnTraps, PassToTheThreadThatHasTheStackNow) {
+  ReturnTraps traps;
+  ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
+  ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(2, 2), nobody));
+  EXPECT_EQ(traps.find(Va{0x1fa8})->owner.tid, 2u);
+  EXPECT_EQ(traps.size(), 1u);
+}
+
+TEST(ReturnTraps, GoWhenDisarmed) {
+  ReturnTraps traps;
+  ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
+  EXPECT_EQ(traps.disarm(Va{0x1fa8}), (Point{PointKind::kReadWatch, Va{0x1fa8}, 8}));
+  EXPECT_EQ(traps.find(Va{0x1fa8}), nullptr);
+}
+
+TEST(ReturnTraps, GiveWayWhenThereAreTooMany) {
+  ReturnTraps traps;
+  for (unsigned i = 0; i < ReturnTraps::kMost; ++i) {
+    ASSERT_TRUE(traps.arm(word_at(0x10000 + i * 0x4000), thread_of(i + 1, i + 1), nobody));
+  }
+  EXPECT_EQ(traps.arm(word_at(0x4000), thread_of(9999, 1), nobody).error().code,
+            Errc::kUnsupported);
+  EXPECT_EQ(traps.find(Va{0x4000}), nullptr);
+  const auto changes = traps.arm(word_at(0x4000), thread_of(9999, 1), anybody);
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->remove, (Point{PointKind::kReadWatch, Va{0x10000}, 8}));
+  EXPECT_EQ(changes->insert, (Point{PointKind::kReadWatch, Va{0x4000}, 8}));
+  EXPECT_EQ(traps.size(), ReturnTraps::kMost);
+}
+
+}  // namespace
+}  // namespace swat::daemon

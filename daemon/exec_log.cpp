@@ -37,9 +37,14 @@ Result<> ExecLog::switch_on(std::vector<Va> syscall_entries) {
   if (guest.architecture() != os::Architecture::kX86_64) {
     return fail(Errc::kUnsupported, "the execution log is read of x86_64 guests only");
   }
+  std::vector<Va> writes;
   if (guest.vcpu_count() > 1) {
-    return fail(Errc::kUnsupported,
-                "the execution log does not tell which of several vCPUs has changed its process");
+    writes = with_.model.ends_of_page_table_writes();
+    if (writes.empty()) {
+      return fail(Errc::kUnsupported,
+                  "the execution log does not tell which of several vCPUs has changed its process, "
+                  "nor does this kernel's code");
+    }
   }
   const std::string fifo = SWAT_TRY(with_.vm.prepare_log());
   reader_ = SWAT_TRY(ExecLogReader::start(fifo));
@@ -48,6 +53,7 @@ Result<> ExecLog::switch_on(std::vector<Va> syscall_entries) {
     ExecLogFilter& filter = pause.filter();
     filter.set_syscall_entries(std::move(syscall_entries));
     filter.set_context_switches(with_.model.context_switches());
+    if (!writes.empty()) filter.set_ends_of_page_table_writes(std::move(writes));
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
       filter.set_vcpu(vcpu, guest.reg_or_zero(vcpu, "cr3"), !guest.in_kernel(vcpu));
     }
@@ -88,11 +94,15 @@ ExecLog::Stop::~Stop() {
   log_->reader_->let_flow(false);
 }
 
-void ExecLog::guest_stopped() {
+void ExecLog::take_kept() {
   pause_->drain();
   const auto blocks = pause_->take();
   kept_.reserve(kept_.size() + blocks.size());
   for (const Execution& block : blocks) kept_.push_back({block, nullptr});
+}
+
+void ExecLog::guest_stopped() {
+  take_kept();
   kept_since_.reset();
   if (spaces_.is_unsettled()) name_early();
 }
@@ -119,6 +129,7 @@ bool ExecLog::wants_stop() {
 
 Result<> ExecLog::resolve(const Actor& actor) {
   if (!pause_) return fail(Errc::kUsage, "the execution log is not paused");
+  confirm_page_tables();
   find_split(actor);
   if (!kept_.empty()) SWAT_CHECK(meet_others(actor));
   ExecLogFilter& filter = pause_->filter();
@@ -132,8 +143,24 @@ Result<> ExecLog::resolve(const Actor& actor) {
   Here here;
   for (const Kept& kept : kept_) name(kept, here, actor);
   kept_.clear();
+  filter.forget_told();
   last_scene_.reset();
   return {};
+}
+
+// Of several vCPUs the log does not always tell which has changed its page table; registers do. A
+// step while this stop was handled has logged something too.
+void ExecLog::confirm_page_tables() {
+  StoppedGuest& guest = with_.vm.guest();
+  if (guest.vcpu_count() < 2) return;
+  take_kept();
+  ExecLogFilter& filter = pause_->filter();
+  for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
+    const std::uint64_t cr3 = guest.reg_or_zero(vcpu, "cr3");
+    if (cr3 == 0 || filter.confirm(vcpu, cr3)) continue;
+    tell_gap("calls may have been taken for another process's");
+  }
+  for (Kept& kept : kept_) kept.block.root = filter.told(kept.block.root);
 }
 
 // The thread's last block was in its own address space: then its page table, as the kernel knows
@@ -143,9 +170,12 @@ void ExecLog::find_split(const Actor& actor) {
   const auto position = filter.position(actor.scene.vcpu);
   const auto root = actor.thread.process.page_table;
   if (!position || !root || position->root == *root) return;
+  if (ExecLogFilter::is_to_be_told(position->root)) return;
   if (!filter.has_split_page_tables() && position->root == *root + kUserTable) {
     filter.set_split_page_tables();
-    for (Kept& kept : kept_) kept.block.root.value &= ~kUserTable;
+    for (Kept& kept : kept_) {
+      if (!ExecLogFilter::is_to_be_told(kept.block.root)) kept.block.root.value &= ~kUserTable;
+    }
     return;
   }
   spdlog::debug("vCPU {} runs {} in {:x}; the execution log says {:x}", actor.scene.vcpu,
@@ -168,7 +198,10 @@ Result<> ExecLog::meet_others(const Actor& actor) {
     pause_->filter().trust(*process.page_table);
   }
   for (const Pa root : others) {
-    if (spaces_.at(root) == nullptr) tell_gap("calls of a process that was gone before it was met");
+    if (spaces_.at(root) != nullptr) continue;
+    tell_gap(ExecLogFilter::is_to_be_told(root)
+                 ? "calls of one of two processes: the execution log does not tell of which"
+                 : "calls of a process that was gone before it was met");
   }
   return {};
 }

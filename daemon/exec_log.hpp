@@ -96,6 +96,8 @@ class ExecLog {
 
   [[nodiscard]] Result<> switch_on(std::vector<Va> syscall_entries);
   void guest_stopped();
+  void take_kept();
+  void confirm_page_tables();
   void name_early();
   void find_split(const Actor& actor);
   [[nodiscard]] Result<> meet_others(const Actor& actor);

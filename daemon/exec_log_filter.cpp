@@ -12,10 +12,16 @@ constexpr std::uint64_t kUserTable = 0x1000;              // PTI_USER_PGTABLE_MA
 constexpr unsigned kMaxVcpus = 256;
 // Threads of a process that were interrupted at a function's first block; more are forgotten.
 constexpr std::size_t kMaxExpected = 64;
+constexpr std::size_t kMaxInterruptions = 64;  // that nobody went on from; the oldest goes
+constexpr std::size_t kMaxTold = 1024;
+constexpr std::uint64_t kPage = 4096;
 
 bool is_one_of(const std::vector<Va>& addresses, Va at) {
   return std::find(addresses.begin(), addresses.end(), at) != addresses.end();
 }
+
+// The upper half of the address space. [Documentation/x86/x86_64/mm.rst]
+bool is_of_kernel(Va at) { return at.value >> 63 != 0; }
 
 }  // namespace
 
@@ -131,11 +137,6 @@ std::optional<ExecLogFilter::Position> ExecLogFilter::position(unsigned vcpu) co
   return Position{vcpus_[vcpu].last_space->root, vcpus_[vcpu].stretch};
 }
 
-void ExecLogFilter::in_kernel(Vcpu& vcpu, Va pc) const {
-  if (vcpu.in_user) leave_user(vcpu, pc);
-  if (is_one_of(context_switches_, pc)) ++vcpu.stretch;
-}
-
 // The block that the kernel will come back to is the interrupted one, if a line told of it, or may
 // be the last one: its first instruction has faulted.
 void ExecLogFilter::leave_user(Vcpu& vcpu, Va kernel_pc) const {
@@ -147,15 +148,34 @@ void ExecLogFilter::leave_user(Vcpu& vcpu, Va kernel_pc) const {
 
 void ExecLogFilter::on_trace(const TraceLine& line) {
   if (line.vcpu >= kMaxVcpus) return;
+  ++line_;
   Vcpu& vcpu = vcpu_at(line.vcpu);
-  if ((line.flags & kPrivilege) != kUser) return in_kernel(vcpu, line.pc);
+  if (!interruptions_.empty() && vcpu.in_user) claim_interruption(vcpu, line);
+  if ((line.flags & kPrivilege) != kUser) {
+    in_kernel(vcpu, line.pc);
+  } else {
+    in_user(vcpu, line);
+  }
+  vcpu.line = line_;
+}
+
+void ExecLogFilter::in_kernel(Vcpu& vcpu, Va pc) {
+  if (vcpu.in_user) leave_user(vcpu, pc);
+  if (is_one_of(context_switches_, pc)) ++vcpu.stretch;
+  if (is_smp_ && updates_.has_open_since(vcpu.line) && updates_.is_end_of_write(pc)) {
+    claim_page_table(vcpu);
+  }
+}
+
+void ExecLogFilter::in_user(Vcpu& vcpu, const TraceLine& line) {
+  if (vcpu.claim) tell_by(vcpu, line.pc);
   if (vcpu.space == nullptr) vcpu.space = space_at(Pa{});
   Space& space = *vcpu.space;
   const bool from_kernel = !vcpu.in_user;
   if (from_kernel && context_switches_.empty()) ++vcpu.stretch;
   const bool comes_back = from_kernel || vcpu.interrupted;
   const bool wanted = is_wanted(space, vcpu, line.pc);
-  const bool again = comes_back ? was_expected(space, line.pc) : line.pc == vcpu.last;
+  const bool again = comes_back ? was_expected(vcpu, line.pc) : line.pc == vcpu.last;
   if (wanted && !again) {
     kept_.push_back({line.pc, comes_back ? Va{} : vcpu.last, space.root, vcpu.stretch,
                      static_cast<std::uint8_t>(line.vcpu)});
@@ -167,24 +187,131 @@ void ExecLogFilter::on_trace(const TraceLine& line) {
   vcpu.interrupted = false;
 }
 
-// The line names no vCPU: it is one whose last block this was, or one that came there in silence.
+void ExecLogFilter::on_other(std::string_view) { ++other_lines_; }
+
+// --- Interruptions
+
+// Whose it was, the next line of that vCPU tells: it goes on at that block, or into the kernel.
 void ExecLogFilter::on_stopped_before(Va pc) {
-  Vcpu* who = nullptr;
-  for (Vcpu& vcpu : vcpus_) {
-    if (!vcpu.in_user || vcpu.interrupted) continue;
-    if (who == nullptr || vcpu.last == pc) who = &vcpu;
-    if (vcpu.last == pc) break;
-  }
-  if (who == nullptr || who->last_space == nullptr) return;
-  who->interrupted = true;
-  if (is_wanted(*who->last_space, *who, pc)) expect(*who->last_space, pc);
+  ++line_;
+  if (is_of_kernel(pc)) return;
+  if (interruptions_.size() >= kMaxInterruptions) interruptions_.erase(interruptions_.begin());
+  interruptions_.push_back({pc, line_});
 }
 
+// Blocks that have no line follow one in the same page.
+bool ExecLogFilter::may_have_been_at(const Vcpu& vcpu, const Interruption& interruption) const {
+  if (interruption.line < vcpu.line) return false;
+  return !is_smp_ || interruption.pc.aligned_down(kPage) == vcpu.last.aligned_down(kPage);
+}
+
+void ExecLogFilter::claim_interruption(Vcpu& vcpu, const TraceLine& line) {
+  const bool in_user = (line.flags & kPrivilege) == kUser;
+  if (!in_user && is_one_of(syscall_entries_, line.pc)) return;
+  auto found = interruptions_.end();
+  for (auto it = interruptions_.begin(); it != interruptions_.end(); ++it) {
+    if (!may_have_been_at(vcpu, *it) || (in_user && it->pc != line.pc)) continue;
+    if (found == interruptions_.end() || it->pc == vcpu.last) found = it;
+  }
+  if (found == interruptions_.end()) return;
+  const Va pc = found->pc;
+  interruptions_.erase(found);
+  if (vcpu.last_space == nullptr) return;
+  vcpu.interrupted = true;
+  if (is_wanted(*vcpu.last_space, vcpu, pc)) expect(*vcpu.last_space, pc);
+}
+
+// --- Page tables
+
 void ExecLogFilter::on_page_table(std::uint64_t cr3) {
+  ++line_;
+  if (is_smp_) {
+    updates_.update(root_of(cr3), line_);
+    return;
+  }
   if (vcpus_.empty()) vcpus_.resize(1);
   vcpus_.front().space = space_at(root_of(cr3));
 }
 
-void ExecLogFilter::on_other(std::string_view) { ++other_lines_; }
+void ExecLogFilter::claim_page_table(Vcpu& vcpu) {
+  const auto claim = updates_.claim(vcpu.line);
+  if (!claim) return;
+  vcpu.claim = claim;
+  vcpu.space = space_at(Pa{kToBeTold | *claim});
+  take_what_is_told();
+}
+
+void ExecLogFilter::take_what_is_told() {
+  for (const auto& [claim, root] : updates_.take_settled()) tell(claim, root);
+}
+
+// What was kept, and what is expected, under the root that stood for this one, is its own.
+void ExecLogFilter::tell(PageTableUpdates::ClaimId claim, Pa root) {
+  const Pa stood_for{kToBeTold | claim};
+  Space& space = *space_at(root_of(root.value));
+  for (Vcpu& vcpu : vcpus_) {
+    if (vcpu.last_space != nullptr && vcpu.last_space->root == stood_for) vcpu.last_space = &space;
+    if (vcpu.claim != claim) continue;
+    vcpu.space = &space;
+    vcpu.claim.reset();
+  }
+  const auto found = spaces_.find(stood_for.value);
+  if (found == spaces_.end()) return;
+  for (const Va pc : found->second->expected) expect(space, pc);
+  spaces_.erase(found);
+  for (Execution& block : kept_) {
+    if (block.root == stood_for) block.root = space.root;
+  }
+  if (told_.size() >= kMaxTold) told_.clear();
+  told_[stood_for.value] = space.root;
+}
+
+// Where only one of the processes it may be has something at this address, it is that one.
+void ExecLogFilter::tell_by(Vcpu& vcpu, Va pc) {
+  std::optional<Pa> only;
+  for (const Pa root : updates_.candidates(*vcpu.claim)) {
+    Space& space = *space_at(root_of(root.value));
+    const bool is_sure = space.known && space.trusted && space.settled && !space.modules.empty();
+    if (is_sure && module_at(space, pc) == nullptr) continue;
+    if (only) return;
+    only = root;
+  }
+  if (!only) return;
+  updates_.settle(*vcpu.claim, *only);
+  take_what_is_told();
+}
+
+bool ExecLogFilter::was_expected(const Vcpu& vcpu, Va pc) {
+  if (was_expected(*vcpu.space, pc)) return true;
+  if (!vcpu.claim) return false;
+  const auto roots = updates_.candidates(*vcpu.claim);
+  return std::any_of(roots.begin(), roots.end(),
+                     [&](Pa root) { return was_expected(*space_at(root_of(root.value)), pc); });
+}
+
+bool ExecLogFilter::confirm(unsigned index, std::uint64_t cr3) {
+  if (index >= vcpus_.size()) return true;
+  Vcpu& vcpu = vcpus_[index];
+  const Pa root = root_of(cr3);
+  // It may have written the register, and not have come to its next line yet.
+  if (vcpu.space == nullptr || updates_.has_open_since(vcpu.line)) return true;
+  if (vcpu.claim) {
+    updates_.settle(*vcpu.claim, root);
+    take_what_is_told();
+    if (!vcpu.claim) return true;
+    updates_.give_up(*vcpu.claim);
+    tell(PageTableUpdates::ClaimId{*vcpu.claim}, root);
+    return true;
+  }
+  if (vcpu.space->root == root) return true;
+  vcpu.space = space_at(root);
+  vcpu.last_space = nullptr;
+  return false;
+}
+
+Pa ExecLogFilter::told(Pa root) const {
+  const auto found = told_.find(root.value);
+  return found == told_.end() ? root : found->second;
+}
 
 }  // namespace swat::daemon

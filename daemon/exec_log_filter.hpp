@@ -7,6 +7,10 @@
 // So a line that follows the kernel is a call only if the block had no line before it was left:
 // `Trace X`, kernel, `Trace X` is one call, and `Trace caller`, kernel (the page of X was absent),
 // `Trace X` is one too. Checked against counted programs in tests/e2e/test_exec_log.py.
+//
+// With several vCPUs, lines that name none are a claim of whichever goes on as they say
+// (page_table_updates.hpp). While it is not clear what a vCPU's page table is, all that it executes
+// is kept, under a root that stands for "to be told".
 #pragma once
 
 #include <cstdint>
@@ -18,6 +22,7 @@
 
 #include "daemon/entry_points.hpp"
 #include "daemon/exec_log_parser.hpp"
+#include "daemon/page_table_updates.hpp"
 #include "symbols/address.hpp"
 
 namespace swat::daemon {
@@ -52,6 +57,19 @@ class ExecLogFilter final : public ExecLogListener {
   void set_context_switches(std::vector<Va> code) { context_switches_ = std::move(code); }
   // Where a vCPU is when logging begins, or when it has become known again.
   void set_vcpu(unsigned vcpu, std::uint64_t cr3, bool in_user);
+  // Where writes of CR3 end in the kernel's code. Without any, there is one vCPU.
+  void set_ends_of_page_table_writes(std::vector<Va> code) {
+    updates_.set_ends_of_writes(std::move(code));
+    is_smp_ = true;
+  }
+  // The vCPU is stopped, all lines have been read, and this is in its register. False: the log had
+  // let this believe something else, of which position() tells no longer.
+  bool confirm(unsigned vcpu, std::uint64_t cr3);
+  // What has become of a root that was to be told; any other one is itself.
+  [[nodiscard]] Pa told(Pa root) const;
+  [[nodiscard]] static bool is_to_be_told(Pa root) { return (root.value & kToBeTold) != 0; }
+  // Nobody will ask told() of the roots that take() has handed out so far.
+  void forget_told() { told_.clear(); }
 
   // What is mapped where. `settled`: blocks outside of all modules are of no interest; else
   // something is being mapped, and they are kept.
@@ -98,13 +116,23 @@ class ExecLogFilter final : public ExecLogListener {
   };
   struct Vcpu {
     Space* space = nullptr;
-    Space* last_space = nullptr;  // of `last`
-    Va last;                      // block of user mode
+    std::optional<PageTableUpdates::ClaimId> claim;  // which page table `space` has is to be told
+    std::uint64_t line = 0;                          // number of its last line
+    Space* last_space = nullptr;                     // of `last`
+    Va last;                                         // block of user mode
     std::uint32_t stretch = 0;
     bool last_kept = false;
     bool in_user = false;
     bool interrupted = false;  // a "Stopped" line told where it will go on
   };
+
+  // A "Stopped" line, which some vCPU has not gone on from yet.
+  struct Interruption {
+    Va pc;
+    std::uint64_t line;
+  };
+
+  static constexpr std::uint64_t kToBeTold = std::uint64_t{1} << 63;
 
   [[nodiscard]] Pa root_of(std::uint64_t cr3) const;
   [[nodiscard]] Space* space_at(Pa root);
@@ -112,7 +140,15 @@ class ExecLogFilter final : public ExecLogListener {
   [[nodiscard]] static const LoggedModule* module_at(Space& space, Va pc);
   static void expect(Space& space, Va pc);
   [[nodiscard]] static bool was_expected(Space& space, Va pc);
-  void in_kernel(Vcpu& vcpu, Va pc) const;
+  void in_kernel(Vcpu& vcpu, Va pc);
+  void in_user(Vcpu& vcpu, const TraceLine& line);
+  void claim_page_table(Vcpu& vcpu);
+  void take_what_is_told();
+  void tell(PageTableUpdates::ClaimId claim, Pa root);
+  void tell_by(Vcpu& vcpu, Va pc);
+  [[nodiscard]] bool was_expected(const Vcpu& vcpu, Va pc);
+  void claim_interruption(Vcpu& vcpu, const TraceLine& line);
+  [[nodiscard]] bool may_have_been_at(const Vcpu& vcpu, const Interruption& interruption) const;
   void leave_user(Vcpu& vcpu, Va kernel_pc) const;
   [[nodiscard]] Vcpu& vcpu_at(unsigned index);
 
@@ -122,6 +158,11 @@ class ExecLogFilter final : public ExecLogListener {
   std::vector<Va> context_switches_;
   std::vector<Execution> kept_;
   std::uint64_t other_lines_ = 0;
+  PageTableUpdates updates_;
+  std::unordered_map<std::uint64_t, Pa> told_;  // by root that was to be told
+  std::vector<Interruption> interruptions_;
+  std::uint64_t line_ = 0;  // number of the last one
+  bool is_smp_ = false;
   bool split_ = false;
 };
 

@@ -174,7 +174,11 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
   if (vcpu >= vm_.session().threads().size()) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
-  if (is_smp()) SWAT_CHECK(settle_others(vcpu));
+  if (is_smp()) {
+    SWAT_CHECK(settle_others(is_pause ? std::nullopt : std::optional(vcpu)));
+  } else if (is_own) {
+    SWAT_CHECK(settle_only());
+  }
   if (is_own) return on_own_stop();
   if (is_pause) return {};
   return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);

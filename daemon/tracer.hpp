@@ -98,7 +98,9 @@ class Tracer {
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
   [[nodiscard]] Result<> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
-  [[nodiscard]] Result<> settle_others(unsigned stopped);
+  // `reported`: the vCPU that the stop is of; nullopt: none, QEMU was told to stop.
+  [[nodiscard]] Result<> settle_others(std::optional<unsigned> reported);
+  [[nodiscard]] Result<> settle_only();
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call);
   // True: the vCPU stands just behind a read of its thread's result, which is logged now.

@@ -97,14 +97,14 @@ Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor
   return {};
 }
 
-Result<> Tracer::settle_others(unsigned stopped) {
+Result<> Tracer::settle_others(std::optional<unsigned> reported) {
   const auto& threads = vm_.session().threads();
   auto registers = SWAT_TRY(vm_.session().registers_of(threads));
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     vm_.guest().remember(vcpu, registers[vcpu]);
   }
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
-    if (vcpu == stopped) continue;
+    if (vcpu == reported) continue;
     SWAT_CHECK(meet_stranger(vcpu));
     if (SWAT_TRY(settle_return(vcpu))) {
       SWAT_CHECK(step_off(vcpu));
@@ -121,7 +121,7 @@ Result<> Tracer::settle_others(unsigned stopped) {
     for (unsigned other = vcpu + 1; other < threads.size(); ++other) {
       vm_.guest().remember(other, registers[other]);
     }
-    vm_.guest().remember(stopped, registers[stopped]);
+    if (reported) vm_.guest().remember(*reported, registers[*reported]);
   }
   return {};
 }
@@ -134,6 +134,23 @@ Result<> Tracer::meet_stranger(unsigned vcpu) {
   if (!thread || thread->process.memory_object.is_null()) return {};
   if (processes_.find(thread->process) != nullptr) return {};
   SWAT_CHECK(meet(vcpu));
+  return {};
+}
+
+// The same of the only vCPU, when the stop is one of our own and has overtaken its hit. It may also
+// stand where a stop was reported, and not have run since: then a step reports no hit.
+Result<> Tracer::settle_only() {
+  const EntryTrap* entry = entry_at(0, pc_of(0), false);
+  if (entry == nullptr) return {};
+  const auto registers = SWAT_TRY(vm_.session().registers(vm_.session().threads()[0]));
+  const Actor actor = SWAT_TRY(meet(0));
+  const auto stop = step(0);
+  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+  if (!stop || !stop->watch) return {};
+  log_calls();
+  vm_.guest().remember(0, registers);
+  if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
+  vm_.guest().forget();
   return {};
 }
 

@@ -152,6 +152,9 @@ class OsModel {
   [[nodiscard]] virtual Result<ResultWord> result_word(unsigned /*vcpu*/) {
     return fail(Errc::kUnsupported, "where results are kept is not known");
   }
+  // Where the kernel's instructions that load the page-table register end; empty when not known.
+  // Reads all of the kernel's code.
+  [[nodiscard]] virtual std::vector<Va> ends_of_page_table_writes() { return {}; }
   // The guest has run: drop what may have changed.
   virtual void forget() = 0;
 };

@@ -15,6 +15,7 @@
 #include "osmodels/linux/syscall_dispatch.hpp"
 #include "osmodels/linux/syscall_entries.hpp"
 #include "osmodels/linux/task_reader.hpp"
+#include "osmodels/x86/page_table_writes.hpp"
 #include "symbols/btf.hpp"
 #include "symbols/kallsyms.hpp"
 #include "symbols/ksymtab.hpp"
@@ -137,6 +138,12 @@ class LinuxModel final : public OsModel {
   std::vector<Va> context_switches() override {
     const auto code = symbols_.find_any({"__switch_to_asm", "__switch_to"});
     return code ? std::vector{*code} : std::vector<Va>{};
+  }
+  std::vector<Va> ends_of_page_table_writes() override {
+    const auto start = symbols_.find_any({"_stext", "_text"});
+    const auto end = symbols_.find("_etext");
+    if (!start || !end) return {};
+    return x86::ends_of_page_table_writes(kernel_, {*start, *end});
   }
   void forget() override { kernel_.forget(); }
 

@@ -49,8 +49,8 @@ struct SyscallClass {
 // Null: there is none of that name.
 [[nodiscard]] const SyscallClass* find_syscall_class(std::string_view name);
 
-// What a syscall may do to the caller's address space or life. kSpawns: there is another process, or
-// another thread, and maybe another address space.
+// What a syscall may do to the caller's address space or life. kSpawns: there is another process,
+// or another thread, and maybe another address space.
 enum class Effect { kNone, kMaps, kUnmaps, kExecs, kSpawns, kExits };
 [[nodiscard]] Effect effect_of(std::string_view name);
 

@@ -19,6 +19,7 @@ from guest import Guest
 from swatd import SWATD, Trace
 
 EXEC_LOG = ("--traps", "exec-log")
+RUNS = 5 if os.environ.get("SWAT_ALL") else 1
 KILLS = int(os.environ.get("SWAT_LOG_KILLS", "5"))
 LOG_TRACE = 1 << 15  # what a QEMU that was built with trace events always logs [include/qemu/log.h]
 
@@ -77,6 +78,13 @@ class ExecLog(case.GuestCase):
         return pid
 
 
+    def assert_calls_exact(self, trace, output):
+        pid, expected = case.counted(output)
+        seen = {what: len(trace.events("call", pid=pid, function=what)) for what in expected}
+        self.assertEqual(seen, expected)
+        self.assertEqual(len(trace.events("syscall", pid=pid, name="getpid")), expected["getpid"])
+
+
 class Counts:
     """What must come out exact; the guests below differ."""
 
@@ -97,10 +105,7 @@ class Counts:
         self.assert_exact(*self.trace_of("counted32 200"))
 
     def test_calls_without_a_stop(self):
-        trace, output = self.trace_of("calls 30000")
-        pid, expected = case.counted(output)
-        seen = {what: len(trace.events("call", pid=pid, function=what)) for what in expected}
-        self.assertEqual(seen, expected)
+        self.assert_calls_exact(*self.trace_of("calls 30000"))
 
     def test_side_by_side(self):
         trace, _ = self.trace_of("calls 3000 > /run/a & counted 500 > /run/b & "
@@ -140,7 +145,7 @@ class Counts:
                          {"counted-now"})
         self.assertEqual({call["tid"] for call in calls}, {pid})
         self.assertEqual({call["process"] for call in calls}, {"counted-now"})
-        self.assertEqual({call["vcpu"] for call in calls}, {0})
+        self.assertLessEqual({call["vcpu"] for call in calls}, set(range(self.guest.smp)))
         self.assertEqual(len({call["address"] for call in calls}), 1)
 
     def test_calls_stand_before_the_system_call_they_lead_to(self):
@@ -164,8 +169,45 @@ class Counts:
         self.assert_exact(trace, output)
 
 
-class OneVcpu(Counts, ExecLog):
+class SideBySide:
+    """Several programs at once, so that vCPUs change their processes at the same moment."""
+
+    def test_counted_programs_side_by_side(self):
+        programs = ["counted 300", "counted-now 300", "calls 3000", "counted-noplt 300"]
+        for run in range(RUNS):
+            together = " & ".join(f"{line} > /run/{i}" for i, line in enumerate(programs))
+            trace, _ = self.trace_of(f"{together} & wait")
+            for i, line in enumerate(programs):
+                with self.subTest(line, run=run):
+                    output = self.guest.check(f"cat /run/{i}")
+                    if line.startswith("calls"):
+                        self.assert_calls_exact(trace, output)
+                    else:
+                        self.assert_exact(trace, output)
+
+    def test_forks_of_one_program_side_by_side(self):
+        """Alike in all addresses: only the page table tells them apart."""
+        for run in range(RUNS):
+            trace, _ = self.trace_of("for i in 1 2 3; do calls 2000 > /run/$i & done; wait")
+            for i in "123":
+                with self.subTest(i, run=run):
+                    self.assert_calls_exact(trace, self.guest.check(f"cat /run/{i}"))
+
+
+class OneVcpu(Counts, SideBySide, ExecLog):
     pass
+
+
+class TwoVcpus(Counts, SideBySide, ExecLog):
+    guest_options = {"piped_log": True, "smp": 2}
+
+
+class FourVcpus(SideBySide, ExecLog):
+    guest_options = {"piped_log": True, "smp": 4}
+
+
+class TwoVcpusWithSplitPageTables(SideBySide, ExecLog):
+    guest_options = {"piped_log": True, "smp": 2, "cpu": "Haswell"}
 
 
 class SplitPageTables(Counts, ExecLog):

@@ -14,8 +14,9 @@ using namespace swat::daemon;
 
 constexpr Va kLibrary{0x7ffff7de0000};
 
-// Knows one process, in a guest like that of the corpus.
-void prepare(ExecLogFilter& filter) {
+// Knows one process, in a guest like that of the corpus, with one vCPU or several.
+void prepare(ExecLogFilter& filter, bool is_smp) {
+  if (is_smp) filter.set_ends_of_page_table_writes({Va{0xffffffffa3400126}});
   filter.set_syscall_entries({Va{0xffffffffa3400080}});
   filter.set_context_switches({Va{0xffffffffa3400126}});
   filter.set_vcpu(0, 0x2a12000, true);
@@ -32,8 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   ExecLogFilter whole;
   ExecLogFilter cut;
-  prepare(whole);
-  prepare(cut);
+  const bool is_smp = (size & 1) != 0;
+  prepare(whole, is_smp);
+  prepare(cut, is_smp);
   ExecLogParser whole_parser(whole);
   ExecLogParser cut_parser(cut);
   whole_parser.feed(text);
@@ -41,6 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
        rest.remove_prefix(std::min(piece, rest.size()))) {
     cut_parser.feed(rest.substr(0, piece));
   }
+  if (whole.confirm(0, 0x2a12000) != cut.confirm(0, 0x2a12000)) std::abort();
   const auto a = whole.take();
   const auto b = cut.take();
   const auto same = [](const Execution& x, const Execution& y) {

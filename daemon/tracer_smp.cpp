@@ -149,7 +149,7 @@ Result<> Tracer::settle_only() {
   if (!stop || !stop->watch) return {};
   log_calls();
   vm_.guest().remember(0, registers);
-  if (!syscalls_.enter(*entry, actor)) ++idle_stops_;
+  if (!SWAT_TRY(await_return(syscalls_.enter(*entry, actor), actor))) ++idle_stops_;
   vm_.guest().forget();
   return {};
 }

@@ -19,10 +19,6 @@ constexpr PointRow kPoints[] = {
     {PointKind::kAccessWatch, "access watch"},
 };
 
-std::string percent(double share) {
-  return fmt::format("{:.{}f} % of the time", share * 100, share < 0.1 ? 2 : 0);
-}
-
 std::string reason(std::string_view so_far, const TrapKind& kind, std::string_view why) {
   return fmt::format("{}{}not {}: {}", so_far, so_far.empty() ? "" : "; ", kind.name(), why);
 }
@@ -41,7 +37,8 @@ std::string EntryPlan::to_string() const {
     points = fmt::format("{} {}{}", traps.size(), name,
                          traps.size() == 1 ? "" : (name.ends_with('h') ? "es" : "s"));
   }
-  return fmt::format("{}, {}{}{}", kind->name(), points, why.empty() ? "" : "; ", why);
+  return fmt::format("{}, {}, expected: {}{}{}", kind->name(), points, cost.to_string(),
+                     why.empty() ? "" : "; ", why);
 }
 
 bool EntryPlan::fall_back(std::string_view failure) {
@@ -64,13 +61,13 @@ std::string Planner::objection(const TrapKind& kind, const Request& request) con
 }
 
 Result<EntryPlan> Planner::consider(const TrapKind& kind, const Request& request) const {
-  EntryPlan plan{request.entry, &kind, {}, 0, {}, {}};
+  EntryPlan plan{request.entry, &kind, {}, {}, {}, {}};
   plan.traps = SWAT_TRY(kind.entry(request.guest, request.model, request.entry, request.demand));
   if (std::string no = objection(kind, request); !no.empty()) {
     return fail(Errc::kUnsupported, std::move(no));
   }
-  plan.expected_share = expected_share(plan.traps, request.demand,
-                                       *os::linux_os::find_abi(request.entry.kind), costs_);
+  plan.cost = expected_cost(plan.traps, request.demand, *os::linux_os::find_abi(request.entry.kind),
+                            costs_);
   return plan;
 }
 
@@ -95,14 +92,13 @@ Result<EntryPlan> Planner::plan_entry(const Request& request) const {
   };
   std::ranges::stable_sort(plans, [&](const EntryPlan& a, const EntryPlan& b) {
     if (is_decided(a) != is_decided(b)) return is_decided(a);
-    return a.expected_share < b.expected_share;
+    return a.cost.share() < b.cost.share();
   });
   EntryPlan best = std::move(plans.front());
   for (auto plan = plans.begin() + 1; plan != plans.end(); ++plan) {
-    if (!is_decided(best)) why = reason(why, *plan->kind, percent(plan->expected_share));
+    if (!is_decided(best)) why = reason(why, *plan->kind, plan->cost.to_string());
     best.instead.push_back(std::move(*plan));
   }
-  if (!why.empty() && !is_decided(best)) why = percent(best.expected_share) + "; " + why;
   best.why = std::move(why);
   return best;
 }

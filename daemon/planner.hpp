@@ -19,11 +19,11 @@ struct EntryPlan {
   os::SyscallEntry entry;
   const TrapKind* kind = nullptr;
   std::vector<Trap> traps;
-  double expected_share = 0;       // of the time the guest would stand still; see trap_cost.hpp
+  ExpectedCost cost;
   std::string why;                 // the kinds that were passed over, and the reason of each
   std::vector<EntryPlan> instead;  // what else can be had, in this order
 
-  // "table, 2 read watches; 0.1 % of the time; not watch: ...".
+  // "table, 2 read watches, expected: 4 stops/s of 0.2 ms; not watch: 5000 stops/s of 0.2 ms".
   [[nodiscard]] std::string to_string() const;
   // Takes what is first in `instead`. False: there is nothing left.
   [[nodiscard]] bool fall_back(std::string_view reason);

@@ -35,7 +35,8 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       life_(model, processes_, module_traps_, log, options_.selection),
       syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
       calls_(vm, model, processes_, traps_, log, options_.selection.calls),
-      returns_(vm, model, life_, log) {}
+      returns_(vm, model, life_, log),
+      calibration_(traps_, vm.guest(), model, log) {}
 
 Result<> Tracer::run() {
   SWAT_CHECK(arm());
@@ -56,12 +57,11 @@ Result<> Tracer::run() {
 Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
   SWAT_CHECK(module_traps_.within_budget());
-  for (const EntryPlan& plan :
-       SWAT_TRY(planner_.entries(vm_.guest(), model_, options_.selection))) {
+  auto plans = SWAT_TRY(planner_.entries(vm_.guest(), model_, options_.selection));
+  for (const EntryPlan& plan : plans) {
     spdlog::info("{} entry at {:x} ({}): {}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
                  plan.entry.address.value, plan.entry.found_by, plan.to_string());
     SWAT_CHECK(traps_.add(plan.traps));
-    remember_entries(plan.traps);
   }
   constexpr unsigned kPageFault = 14;
   if (const auto tables = vm_.guest().x86_tables(0)) {
@@ -75,7 +75,7 @@ Result<> Tracer::arm() {
     spdlog::info("calls: only of functions named with --break");
   }
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());
-  return {};
+  return begin_proof(std::move(plans));
 }
 
 Result<> Tracer::start_exec_log() {
@@ -88,15 +88,6 @@ Result<> Tracer::start_exec_log() {
                      std::move(entries)));
   spdlog::info("calls: execution log, of every module in every process");
   return {};
-}
-
-void Tracer::remember_entries(const std::vector<Trap>& traps) {
-  for (const Trap& trap : traps) {
-    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) entries_.push_back(*entry);
-    if (std::holds_alternative<DispatchTrap>(trap.what) && !trap.is_breakpoint()) {
-      dispatch_watches_.push_back(trap);
-    }
-  }
 }
 
 bool Tracer::is_done() const {
@@ -126,8 +117,9 @@ Result<> Tracer::loop_until_done() {
 }
 
 Result<> Tracer::on_no_stop() {
-  if (exec_log_ == nullptr || interrupted_ || !exec_log_->wants_stop()) return {};
-  exec_log_->let_flow();
+  const bool logs_calls = exec_log_ != nullptr && exec_log_->wants_stop();
+  if (interrupted_ || (!logs_calls && !calibration_.is_due(Clock::now()))) return {};
+  if (exec_log_ != nullptr) exec_log_->let_flow();
   interrupted_ = true;
   return vm_.session().interrupt();
 }
@@ -179,14 +171,16 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
   } else if (is_own) {
     SWAT_CHECK(settle_only());
   }
+  if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
+  if (calibration_.changes() != known_changes_) remember_entries();
   if (is_own) return on_own_stop();
   if (is_pause) return {};
   return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
 }
 
-// For what the execution log has kept.
+// For what the execution log has kept, or because the time to prove traps is up.
 Result<> Tracer::on_own_stop() {
-  SWAT_CHECK(meet_all());
+  if (exec_log_ != nullptr) SWAT_CHECK(meet_all());
   return vm_.session().resume();
 }
 
@@ -258,8 +252,7 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
   const auto trap = std::ranges::find_if(
       traps, [&](const Trap* t) { return std::get<EntryTrap>(t->what).stop_pc == pc; });
   const bool is_event =
-      trap != traps.end() &&
-      SWAT_TRY(await_return(syscalls_.enter(std::get<EntryTrap>((*trap)->what), actor), actor));
+      trap != traps.end() && SWAT_TRY(log_syscall(std::get<EntryTrap>((*trap)->what), actor));
   if (!is_event) ++idle_stops_;
   return in_one_write ? Result<>() : vm_.session().resume();
 }
@@ -276,7 +269,7 @@ Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, cons
   if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
   if (!call) return pass_over();
   if (!returns_.is_on()) SWAT_CHECK(vm_.session().resume());
-  if (!SWAT_TRY(await_return(syscalls_.enter(*call, actor), actor))) ++idle_stops_;
+  if (!SWAT_TRY(log_syscall(*call, actor))) ++idle_stops_;
   return vm_.session().running() ? Result<>() : vm_.session().resume();
 }
 
@@ -293,13 +286,15 @@ void Tracer::log_import(std::optional<Call> call, const Actor& actor) {
 
 Result<> Tracer::on_breakpoint(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
-  const std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
-  if (hits.empty()) {
+  std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
+  if (hits.empty()) {  // one that was about to be removed would be hit for ever
     SWAT_CHECK(settle_return(vcpu));
+    SWAT_CHECK(traps_.flush_removals());
     return pass_over();
   }
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
+  SWAT_CHECK(prove(hits, pc, actor));
   bool is_event = false;
   for (auto hit = hits.begin(); hit != hits.end() && !is_event; ++hit) {
     is_event = SWAT_TRY(log_breakpoint(*hit, pc, actor));
@@ -309,8 +304,7 @@ Result<> Tracer::on_breakpoint(unsigned vcpu) {
 }
 
 Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
-  if (const auto* entry = std::get_if<EntryTrap>(&trap.what))
-    return await_return(syscalls_.enter(*entry, actor), actor);
+  if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) return log_syscall(*entry, actor);
   if (std::holds_alternative<ReturnTrap>(trap.what)) return returns_.at_exit(actor);
   if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
     return calls_.function(*function, pc, actor);
@@ -318,7 +312,7 @@ Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor)
   const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
   if (dispatch == nullptr) return false;
   const auto call = model_.dispatched(actor.scene.vcpu, *dispatch->dispatch);
-  return call ? await_return(syscalls_.enter(*call, actor), actor) : Result<bool>(false);
+  return call ? log_syscall(*call, actor) : Result<bool>(false);
 }
 
 Result<> Tracer::step_over(unsigned vcpu, Va pc, const os::Thread& thread) {

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/calibration.hpp"
 #include "daemon/call_log.hpp"
 #include "daemon/event_log.hpp"
 #include "daemon/exec_log.hpp"
@@ -52,7 +53,9 @@ class Tracer {
 
   [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
   [[nodiscard]] Result<> arm();
-  void remember_entries(const std::vector<Trap>& traps);
+  void remember_entries();
+  // Beside the execution log a breakpoint would be an entry more than it tells of: then no proof.
+  [[nodiscard]] Result<> begin_proof(std::vector<EntryPlan> plans);
   [[nodiscard]] Result<> loop_until_done();
   [[nodiscard]] bool is_done() const;
   [[nodiscard]] Result<> stop_guest();
@@ -78,6 +81,11 @@ class Tracer {
   // Sees to the return of what SyscallLog::enter() has given; false: there was none.
   [[nodiscard]] Result<bool> await_return(const std::optional<LoggedCall>& logged,
                                           const Actor& actor);
+  // What `hits` prove; they may be others after it.
+  [[nodiscard]] Result<> prove(std::vector<Trap>& hits, Va pc, const Actor& actor);
+  // The same as SyscallLog::enter(), and what follows from it. False: no event.
+  [[nodiscard]] Result<bool> log_syscall(const EntryTrap& entry, const Actor& actor);
+  [[nodiscard]] Result<bool> log_syscall(const os::DispatchedSyscall& call, const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
   // A stop that says nothing: the guest runs on.
   [[nodiscard]] Result<> pass_over();
@@ -112,6 +120,10 @@ class Tracer {
   // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
   [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
+  // Of the syscall that a vCPU enters the kernel for: its low half, the same for all callers.
+  [[nodiscard]] std::uint32_t number_of(unsigned vcpu) {
+    return static_cast<std::uint32_t>(vm_.guest().reg_or_zero(vcpu, "rax"));
+  }
   [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
 
   Vm& vm_;
@@ -127,6 +139,8 @@ class Tracer {
   SyscallLog syscalls_;
   CallLog calls_;
   ReturnLog returns_;
+  Calibration calibration_;
+  unsigned known_changes_ = 0;  // of calibration_'s traps
   std::vector<EntryTrap> entries_;
   std::vector<Trap> dispatch_watches_;
   std::optional<Va> page_fault_entry_;

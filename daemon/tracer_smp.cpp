@@ -77,12 +77,12 @@ Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
     log_calls();
-    if (!SWAT_TRY(await_return(syscalls_.enter(*entry, actor), actor))) ++idle_stops_;
+    if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
     return step_over(vcpu, pc, actor.thread);
   }
   if (const auto dispatched = dispatch_at(vcpu, true)) {
-    if (!SWAT_TRY(await_return(syscalls_.enter(*dispatched, actor), actor))) ++idle_stops_;
+    if (!SWAT_TRY(log_syscall(*dispatched, actor))) ++idle_stops_;
     return step_over(vcpu, pc, actor.thread);
   }
   // Its call is over: it will not be taken for another return here.
@@ -149,7 +149,7 @@ Result<> Tracer::settle_only() {
   if (!stop || !stop->watch) return {};
   log_calls();
   vm_.guest().remember(0, registers);
-  if (!SWAT_TRY(await_return(syscalls_.enter(*entry, actor), actor))) ++idle_stops_;
+  if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
   vm_.guest().forget();
   return {};
 }
@@ -171,13 +171,13 @@ bool Tracer::may_have_called(unsigned vcpu) {
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
-  if (!SWAT_TRY(await_return(syscalls_.enter(entry, actor), actor))) ++idle_stops_;
+  if (!SWAT_TRY(log_syscall(entry, actor))) ++idle_stops_;
   return step_off(vcpu);
 }
 
 Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call) {
   const Actor actor = SWAT_TRY(meet(vcpu));
-  if (!SWAT_TRY(await_return(syscalls_.enter(call, actor), actor))) ++idle_stops_;
+  if (!SWAT_TRY(log_syscall(call, actor))) ++idle_stops_;
   return step_off(vcpu);
 }
 

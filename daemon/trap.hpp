@@ -48,9 +48,14 @@ struct FunctionTrap {
   unsigned bits;
 };
 
+// The kernel is about to be entered, and other traps are to notice it (calibration.hpp).
+struct ProofTrap {
+  std::size_t subject;
+};
+
 struct Trap {
   gdbproto::Point point;
-  std::variant<EntryTrap, DispatchTrap, ReturnTrap, ImportTrap, FunctionTrap> what;
+  std::variant<EntryTrap, DispatchTrap, ReturnTrap, ImportTrap, FunctionTrap, ProofTrap> what;
 
   // After a breakpoint the vCPU has yet to execute the instruction; after a watchpoint of x86 it
   // has executed it.

@@ -1,5 +1,7 @@
 #include "daemon/trap_cost.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -67,13 +69,17 @@ double expected_rate(const SyscallDemand& demand, const os::linux_os::SyscallAbi
   return std::min(rate, kAll);
 }
 
-double expected_share(const std::vector<Trap>& traps, const SyscallDemand& demand,
-                      const os::linux_os::SyscallAbi& abi, const StopCosts& costs) {
-  if (traps.empty()) return 0;
+std::string ExpectedCost::to_string() const {
+  return fmt::format("{:.0f} stops/s of {:.1f} ms", stops_per_second, stop.count() * 1000);
+}
+
+ExpectedCost expected_cost(const std::vector<Trap>& traps, const SyscallDemand& demand,
+                           const os::linux_os::SyscallAbi& abi, const StopCosts& costs) {
+  if (traps.empty()) return {};
   const Trap& first = traps.front();
   const bool selects = std::holds_alternative<DispatchTrap>(first.what);
-  const auto stop = first.is_breakpoint() ? costs.breakpoint : costs.watch;
-  return expected_rate(selects ? demand : SyscallDemand{}, abi) * stop.count();
+  return {expected_rate(selects ? demand : SyscallDemand{}, abi),
+          first.is_breakpoint() ? costs.breakpoint : costs.watch};
 }
 
 }  // namespace swat::daemon

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 #include <string_view>
 
 #include "daemon/syscall_demand.hpp"
@@ -22,9 +23,19 @@ struct StopCosts {
 [[nodiscard]] double expected_rate(const SyscallDemand& demand,
                                    const os::linux_os::SyscallAbi& abi);
 
-// The share of time, 1 being all of it, that the guest would stand still for these traps of one
-// entry. More than 1: it slows down so much that the rate cannot be had.
-[[nodiscard]] double expected_share(const std::vector<Trap>& traps, const SyscallDemand& demand,
-                                    const os::linux_os::SyscallAbi& abi, const StopCosts& costs);
+// What these traps of one entry would take of the guest's time.
+struct ExpectedCost {
+  double stops_per_second = 0;
+  std::chrono::duration<double> stop{0};
+
+  // 1: all of it. More: it slows down so much that the rate cannot be had.
+  [[nodiscard]] double share() const { return stops_per_second * stop.count(); }
+  // "5000 stops/s of 0.2 ms".
+  [[nodiscard]] std::string to_string() const;
+};
+[[nodiscard]] ExpectedCost expected_cost(const std::vector<Trap>& traps,
+                                         const SyscallDemand& demand,
+                                         const os::linux_os::SyscallAbi& abi,
+                                         const StopCosts& costs);
 
 }  // namespace swat::daemon

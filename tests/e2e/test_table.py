@@ -7,6 +7,7 @@ programs side by side are run five times.
 
 import os
 import re
+import time
 
 import case
 import swatd
@@ -42,6 +43,30 @@ class Table:
     def test_the_kernel_is_seen_for_what_it_is(self):
         trace, _, _ = self.trace_of("counted", 1, options=["-e", "getpid"])
         self.assertRegex(trace.diagnostics(), f"syscall entry .* table, .*{self.points}")
+
+    def wait_for(self, trace, text):
+        deadline = time.monotonic() + 20
+        while not re.search(text, trace.diagnostics()):
+            self.assertLess(time.monotonic(), deadline, trace.diagnostics())
+            time.sleep(0.02)
+
+    def test_a_busy_guest_proves_the_traps(self):
+        busy = self.guest.start_busy()
+        for options in (["-e", "execve"], []):
+            with self.subTest(options):
+                with Trace(self.guest, *options) as trace:
+                    self.wait_for(trace, r"syscall entry, \w+: noticed 8 of 8 that a breakpoint saw")
+                    self.assert_progress()
+                self.assertEqual(trace.gaps(), [])
+        self.guest.check(f"kill {busy}")
+
+    def test_an_idle_guest_proves_nothing_and_runs_on(self):
+        with Trace(self.guest, "-e", "execve", "--calls", "none") as trace:
+            self.wait_for(trace, "int80 entry, table: unproven: nobody came this way")
+            self.assertTrue(self.guest.running())
+            self.guest.check("env true")
+        # env and true; the shell that runs the line, and cat, which returns what it said.
+        self.assertEqual(len(trace.events("syscall", name="execve")), 4)
 
     def test_64_bit(self):
         trace, pid, expected = self.trace_of("counted", self.COUNT,

@@ -1,10 +1,14 @@
 // A guest that never rests: four cheap system calls a round, for ever, and a counter of rounds in
 // a file that is mapped, so that counting makes no system call and a test can see progress.
-// Usage: busy COUNTER-FILE [calls]   ("calls": one strlen through the PLT a round as well)
+// Usage: busy COUNTER-FILE [calls|work]
+//   calls   one strlen through the PLT a round as well
+//   work    much to compute between the system calls, as programs have: a sort by libc's qsort,
+//           which calls back, a round
 // The system calls are inline: a round without "calls" uses no import. Nice, so that the guest's
 // shell answers at once.
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -16,6 +20,20 @@ static long call0(long number) {
   return result;
 }
 
+static int compare(const void *a, const void *b) {
+  const unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;
+  return x < y ? -1 : x > y;
+}
+
+static void sort_something(void) {
+  static unsigned numbers[300];
+  static unsigned seed = 1;
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
+    numbers[i] = seed = seed * 1103515245 + 12345;
+  }
+  qsort(numbers, sizeof numbers / sizeof *numbers, sizeof *numbers, compare);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2) return 2;
   if (nice(10) < 0) return 1;
@@ -25,12 +43,15 @@ int main(int argc, char **argv) {
       mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (rounds == MAP_FAILED) return 1;
   volatile size_t sink = 0;
+  const int calls = argc > 2 && strcmp(argv[2], "calls") == 0;
+  const int work = argc > 2 && strcmp(argv[2], "work") == 0;
   for (;;) {
     call0(SYS_getpid);
     call0(SYS_getppid);
     call0(SYS_getuid);
     call0(SYS_gettid);
-    if (argc > 2) sink += strlen(argv[1]);
+    if (calls) sink += strlen(argv[1]);
+    if (work) sort_something();
     ++*rounds;
   }
 }

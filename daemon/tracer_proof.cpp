@@ -1,0 +1,45 @@
+// The tracer and the proof of its traps (calibration.hpp).
+#include "daemon/tracer.hpp"
+
+namespace swat::daemon {
+
+Result<> Tracer::begin_proof(std::vector<EntryPlan> plans) {
+  SWAT_CHECK(calibration_.begin(std::move(plans), exec_log_ == nullptr, Clock::now()));
+  remember_entries();
+  return {};
+}
+
+void Tracer::remember_entries() {
+  known_changes_ = calibration_.changes();
+  entries_.clear();
+  dispatch_watches_.clear();
+  for (const Trap& trap : calibration_.armed()) {
+    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) entries_.push_back(*entry);
+    if (std::holds_alternative<DispatchTrap>(trap.what) && !trap.is_breakpoint()) {
+      dispatch_watches_.push_back(trap);
+    }
+  }
+}
+
+Result<> Tracer::prove(std::vector<Trap>& hits, Va pc, const Actor& actor) {
+  for (const Trap& hit : std::vector<Trap>(hits)) {
+    const auto* proof = std::get_if<ProofTrap>(&hit.what);
+    if (proof == nullptr) continue;
+    SWAT_CHECK(calibration_.entered(*proof, actor, number_of(actor.scene.vcpu)));
+    hits = traps_.meanings_at_breakpoint(pc);
+  }
+  if (calibration_.changes() != known_changes_) remember_entries();
+  return {};
+}
+
+Result<bool> Tracer::log_syscall(const EntryTrap& entry, const Actor& actor) {
+  calibration_.noticed(actor, number_of(actor.scene.vcpu));
+  return await_return(syscalls_.enter(entry, actor), actor);
+}
+
+Result<bool> Tracer::log_syscall(const os::DispatchedSyscall& call, const Actor& actor) {
+  calibration_.noticed(actor, static_cast<std::uint32_t>(call.number));
+  return await_return(syscalls_.enter(call, actor), actor);
+}
+
+}  // namespace swat::daemon

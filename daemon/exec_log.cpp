@@ -88,10 +88,10 @@ ExecLog::Stop::Stop(ExecLog* log) : log_(log), is_outermost_(log != nullptr && !
 
 ExecLog::Stop::~Stop() {
   if (!is_outermost_) return;
-  log_->write();
   log_->spaces_.sync(log_->pause_->filter());
   log_->pause_.reset();
   log_->reader_->let_flow(false);
+  log_->write();  // last: meanwhile the guest runs, and the reader reads
 }
 
 void ExecLog::take_kept() {

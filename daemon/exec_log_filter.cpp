@@ -139,11 +139,12 @@ std::optional<ExecLogFilter::Position> ExecLogFilter::position(unsigned vcpu) co
 
 // The block that the kernel will come back to is the interrupted one, if a line told of it, or may
 // be the last one: its first instruction has faulted.
-void ExecLogFilter::leave_user(Vcpu& vcpu, Va kernel_pc) const {
+void ExecLogFilter::leave_user(Vcpu& vcpu, Va kernel_pc) {
   vcpu.in_user = false;
+  vcpu.is_fresh = true;
   const bool is_syscall = is_one_of(syscall_entries_, kernel_pc);
   if (vcpu.interrupted || is_syscall || !vcpu.last_kept || vcpu.last_space == nullptr) return;
-  expect(*vcpu.last_space, vcpu.last);
+  expect_in(*vcpu.last_space, vcpu.last);
 }
 
 void ExecLogFilter::on_trace(const TraceLine& line) {
@@ -163,7 +164,7 @@ void ExecLogFilter::in_kernel(Vcpu& vcpu, Va pc) {
   if (vcpu.in_user) leave_user(vcpu, pc);
   if (is_one_of(context_switches_, pc)) ++vcpu.stretch;
   if (is_smp_ && updates_.has_open_since(vcpu.line) && updates_.is_end_of_write(pc)) {
-    claim_page_table(vcpu);
+    claim_page_table(vcpu, pc);
   }
 }
 
@@ -218,7 +219,7 @@ void ExecLogFilter::claim_interruption(Vcpu& vcpu, const TraceLine& line) {
   interruptions_.erase(found);
   if (vcpu.last_space == nullptr) return;
   vcpu.interrupted = true;
-  if (is_wanted(*vcpu.last_space, vcpu, pc)) expect(*vcpu.last_space, pc);
+  if (is_wanted(*vcpu.last_space, vcpu, pc)) expect_in(*vcpu.last_space, pc);
 }
 
 // --- Page tables
@@ -226,18 +227,30 @@ void ExecLogFilter::claim_interruption(Vcpu& vcpu, const TraceLine& line) {
 void ExecLogFilter::on_page_table(std::uint64_t cr3) {
   ++line_;
   if (is_smp_) {
-    updates_.update(root_of(cr3), line_);
+    updates_.update(Pa{cr3 & kTableMask}, line_);
     return;
   }
   if (vcpus_.empty()) vcpus_.resize(1);
   vcpus_.front().space = space_at(root_of(cr3));
 }
 
-void ExecLogFilter::claim_page_table(Vcpu& vcpu) {
+void ExecLogFilter::claim_page_table(Vcpu& vcpu, Va pc) {
+  const auto own =
+      vcpu.claim || vcpu.space == nullptr ? std::nullopt : std::optional(vcpu.space->root);
   const auto claim = updates_.claim(vcpu.line);
   if (!claim) return;
+  const bool is_entry = std::exchange(vcpu.is_fresh, false);
   vcpu.claim = claim;
   vcpu.space = space_at(Pa{kToBeTold | *claim});
+  for (const auto& [id, root] : updates_.take_settled()) {
+    const bool to_user = split_ && id == *claim && (root.value & kUserTable) != 0;
+    if (to_user && !is_one_of(ways_to_user_, pc)) ways_to_user_.push_back(pc);
+    tell(id, root);
+  }
+  // With split page tables, who enters or leaves the kernel goes on with the other half of its own.
+  if (!split_ || !vcpu.claim || !own) return;
+  if (is_entry) updates_.settle(*vcpu.claim, *own);
+  if (!is_entry && is_one_of(ways_to_user_, pc)) updates_.settle(*vcpu.claim, *own + kUserTable);
   take_what_is_told();
 }
 
@@ -245,7 +258,7 @@ void ExecLogFilter::take_what_is_told() {
   for (const auto& [claim, root] : updates_.take_settled()) tell(claim, root);
 }
 
-// What was kept, and what is expected, under the root that stood for this one, is its own.
+// What was kept under the root that stood for this one is its own.
 void ExecLogFilter::tell(PageTableUpdates::ClaimId claim, Pa root) {
   const Pa stood_for{kToBeTold | claim};
   Space& space = *space_at(root_of(root.value));
@@ -257,7 +270,6 @@ void ExecLogFilter::tell(PageTableUpdates::ClaimId claim, Pa root) {
   }
   const auto found = spaces_.find(stood_for.value);
   if (found == spaces_.end()) return;
-  for (const Va pc : found->second->expected) expect(space, pc);
   spaces_.erase(found);
   for (Execution& block : kept_) {
     if (block.root == stood_for) block.root = space.root;
@@ -281,6 +293,13 @@ void ExecLogFilter::tell_by(Vcpu& vcpu, Va pc) {
   take_what_is_told();
 }
 
+// Where it is not told yet which process that is, it is expected in each that it may be.
+void ExecLogFilter::expect_in(Space& space, Va pc) {
+  if (!is_to_be_told(space.root)) return expect(space, pc);
+  const auto claim = static_cast<PageTableUpdates::ClaimId>(space.root.value);
+  for (const Pa root : updates_.candidates(claim)) expect(*space_at(root_of(root.value)), pc);
+}
+
 bool ExecLogFilter::was_expected(const Vcpu& vcpu, Va pc) {
   if (was_expected(*vcpu.space, pc)) return true;
   if (!vcpu.claim) return false;
@@ -296,7 +315,9 @@ bool ExecLogFilter::confirm(unsigned index, std::uint64_t cr3) {
   // It may have written the register, and not have come to its next line yet.
   if (vcpu.space == nullptr || updates_.has_open_since(vcpu.line)) return true;
   if (vcpu.claim) {
-    updates_.settle(*vcpu.claim, root);
+    for (const Pa candidate : updates_.candidates(*vcpu.claim)) {
+      if (root_of(candidate.value) == root) updates_.settle(*vcpu.claim, candidate);
+    }
     take_what_is_told();
     if (!vcpu.claim) return true;
     updates_.give_up(*vcpu.claim);

@@ -123,6 +123,7 @@ class ExecLogFilter final : public ExecLogListener {
     std::uint32_t stretch = 0;
     bool last_kept = false;
     bool in_user = false;
+    bool is_fresh = false;     // has left user mode, and claimed no page table since
     bool interrupted = false;  // a "Stopped" line told where it will go on
   };
 
@@ -142,14 +143,15 @@ class ExecLogFilter final : public ExecLogListener {
   [[nodiscard]] static bool was_expected(Space& space, Va pc);
   void in_kernel(Vcpu& vcpu, Va pc);
   void in_user(Vcpu& vcpu, const TraceLine& line);
-  void claim_page_table(Vcpu& vcpu);
+  void claim_page_table(Vcpu& vcpu, Va pc);
+  void expect_in(Space& space, Va pc);
   void take_what_is_told();
   void tell(PageTableUpdates::ClaimId claim, Pa root);
   void tell_by(Vcpu& vcpu, Va pc);
   [[nodiscard]] bool was_expected(const Vcpu& vcpu, Va pc);
   void claim_interruption(Vcpu& vcpu, const TraceLine& line);
   [[nodiscard]] bool may_have_been_at(const Vcpu& vcpu, const Interruption& interruption) const;
-  void leave_user(Vcpu& vcpu, Va kernel_pc) const;
+  void leave_user(Vcpu& vcpu, Va kernel_pc);
   [[nodiscard]] Vcpu& vcpu_at(unsigned index);
 
   std::vector<Vcpu> vcpus_;
@@ -161,7 +163,8 @@ class ExecLogFilter final : public ExecLogListener {
   PageTableUpdates updates_;
   std::unordered_map<std::uint64_t, Pa> told_;  // by root that was to be told
   std::vector<Interruption> interruptions_;
-  std::uint64_t line_ = 0;  // number of the last one
+  std::vector<Va> ways_to_user_;  // of split page tables: ends of writes of the user's half
+  std::uint64_t line_ = 0;        // number of the last one
   bool is_smp_ = false;
   bool split_ = false;
 };

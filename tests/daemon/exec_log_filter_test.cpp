@@ -332,6 +332,37 @@ TEST(ExecLogFilterOfSeveralVcpus, ABlockThatIsExpectedIsSoWhoeverIsToBeTold) {
   for (const Execution& block : log.filter.take()) EXPECT_EQ(block.pc, kCaller);
 }
 
+// Both enter the kernel at once, and leave it at once.
+TEST(ExecLogFilterOfSeveralVcpus, SplitPageTablesOfWhoEntersAndLeavesAreItsOwn) {
+  constexpr Va kEndAtExit = kEndOfWrite + 0x80;
+  Log log = two_vcpus();
+  log.filter.set_ends_of_page_table_writes({kEndOfWrite, kEndAtExit});
+  log.filter.set_space(kOther, Log::modules(), true);
+  log.filter.set_split_page_tables();
+  const auto user_half = [](Pa root) { return root.value + 0x1000; };
+  // Alone once: so it is known which write is of the user's half.
+  log.user(kCaller, 0).user(kCaller, 1).kernel(kFault, 0).page_table(kRoot.value);
+  log.kernel(kEndOfWrite, 0).page_table(user_half(kRoot)).kernel(kEndAtExit, 0).user(kCaller, 0);
+  log.kernel(kFault, 0).kernel(kFault, 1).page_table(kOther.value).page_table(kRoot.value);
+  log.kernel(kEndOfWrite, 0).kernel(kEndOfWrite, 1);
+  log.page_table(user_half(kRoot)).page_table(user_half(kOther));
+  log.kernel(kEndAtExit, 1).kernel(kEndAtExit, 0).user(kFunction, 0).user(kFunction, 1);
+  EXPECT_EQ(roots(log), (std::vector{kRoot, kOther}));
+}
+
+TEST(ExecLogFilterOfSeveralVcpus, WhatIsInterruptedBeforeItIsToldIsExpectedAfterwards) {
+  Log log = two_vcpus();
+  log.filter.set_space(kOther, Log::modules(), true);
+  exchange(log).user(kFunction, 1).stopped(kFunction).kernel(kFault, 1);
+  EXPECT_TRUE(log.filter.confirm(1, kRoot.value));
+  log.user(kFunction, 1);
+  EXPECT_EQ(log.kept(), Pcs{kFunction});
+  // And when it comes back by another update.
+  exchange(log).user(kSecond, 1).stopped(kSecond).kernel(kFault, 1).page_table(kRoot.value);
+  log.kernel(kEndOfWrite, 1).user(kSecond, 1);
+  EXPECT_EQ(log.kept(), Pcs{kSecond});
+}
+
 TEST(ExecLogFilterOfSeveralVcpus, SaysSoWhenTheRegisterIsAnother) {
   Log log = two_vcpus();
   log.user(kFunction, 0);

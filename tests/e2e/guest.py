@@ -274,9 +274,9 @@ class Guest:
         self.check("until grep -q DLOPENER /run/dlopener; do :; done")
         return pid
 
-    def start_busy(self, *arguments):
-        """Starts tests/guests/busy.c; see rounds()."""
-        pid = self.spawn(f"exec busy /run/rounds {' '.join(arguments)}")
+    def start_busy(self, *arguments, program="busy"):
+        """Starts tests/guests/busy.c, or many.c; see rounds()."""
+        pid = self.spawn(f"exec {program} /run/rounds {' '.join(arguments)}")
         self.check("until [ -s /run/rounds ]; do :; done")
         maps = map(parse_maps_line, self.check(f"cat /proc/{pid}/maps").splitlines())
         address = next(start for start, _, _, _, path in maps if path == "/run/rounds")

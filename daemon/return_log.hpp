@@ -67,9 +67,11 @@ class ReturnLog {
   using Clock = std::chrono::steady_clock;
 
   void find_exit_pcs();
-  // Where the thread will go on in user mode; none where that is not known.
-  [[nodiscard]] std::optional<Va> user_pc(const os::ResultWord& word);
-  [[nodiscard]] bool leaves_frame(const os::ResultWord& word, unsigned vcpu);
+  // A signal may have met the call without our knowledge: where user mode goes on must tell.
+  [[nodiscard]] bool may_miss_peeks() const;
+  // Where the thread will go on in user mode; none where that is not known. The guest stands still.
+  [[nodiscard]] std::optional<Va> user_pc(unsigned vcpu);
+  [[nodiscard]] bool leaves_frame(unsigned vcpu);
 
   Vm& vm_;
   os::OsModel& model_;

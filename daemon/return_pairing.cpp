@@ -108,7 +108,7 @@ void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_poi
       open.call, os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
   event.result = result;
   event.error = os::linux_os::error_name(result);
-  write_end(open, actor, now, std::move(event));
+  write_end(open, actor, now, event);
   const Return how = os::linux_os::return_of(open.call.name);
   if (how == Return::kInNewImage && result == 0) {
     close_others(actor.scene.pid, actor.thread.object);
@@ -127,12 +127,12 @@ void ReturnPairing::write_end(const Open& open, const Actor& actor, Clock::time_
   if (before && after && *after >= *before) {
     event.guest_duration = std::chrono::nanoseconds(*after - *before);
   }
-  log_.write(actor.scene, std::move(event));
+  log_.write(actor.scene, event);
 }
 
 bool ReturnPairing::is_interrupted(const os::Thread& thread, Va user_pc) const {
   const auto at = open_.find(thread.object);
-  if (at == open_.end()) return false;
+  if (at == open_.end() || at->second.peeked) return false;
   const LoggedCall& call = at->second.call;
   const Return how = os::linux_os::return_of(call.name);
   const bool goes_elsewhere = how == Return::kElsewhere || how == Return::kInNewImage;
@@ -197,7 +197,7 @@ void ReturnPairing::returned_twice(const Open& open, std::int64_t child_tid) {
 void ReturnPairing::write_in_child(const LoggedCall& call, const EventLog::Scene& child) {
   ReturnEvent event = event_of(call, Outcome::kInChild);
   event.result = 0;
-  log_.write(child, std::move(event));
+  log_.write(child, event);
 }
 
 // --- Calls without a return

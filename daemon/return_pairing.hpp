@@ -41,7 +41,8 @@ class ReturnPairing {
   // The thread is about to run in user mode, with `rax` in the result register.
   void leave(const Actor& actor, std::uint64_t rax, Clock::time_point now);
   // Its call ends without a result that user mode sees, by where user mode will go on: at the call
-  // once more, or in a signal's handler. Only where the call told (LoggedCall::next_pc).
+  // once more, or in a signal's handler. Only where the call told (LoggedCall::next_pc), and when
+  // no result has been peeked.
   [[nodiscard]] bool is_interrupted(const os::Thread& thread, Va user_pc) const;
   void interrupt(const Actor& actor, Clock::time_point now);
   // The return of the thread's call will not be seen.

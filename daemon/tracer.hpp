@@ -111,7 +111,8 @@ class Tracer {
   [[nodiscard]] Result<> settle_only();
   [[nodiscard]] Result<> settle_entry(unsigned vcpu, const EntryTrap& entry);
   [[nodiscard]] Result<> settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call);
-  // True: the vCPU stands just behind a read of its thread's result, which is logged now.
+  // True: the vCPU stands just behind a read of its thread's result; if it was a return, it is
+  // logged.
   [[nodiscard]] Result<bool> settle_return(unsigned vcpu);  // tracer_returns.cpp
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
   [[nodiscard]] Result<> meet_stranger(unsigned vcpu);

@@ -31,13 +31,14 @@ Result<> Tracer::on_return_watch(unsigned vcpu, const ReturnLog::Watched& watche
   return in_one_write ? Result<>() : vm_.session().resume();
 }
 
-// On SMP: a return that QEMU has not reported, or has reported as an older hit of the same vCPU.
-// (facts/qemu.md 0.2)
+// On SMP: a read that QEMU has not reported. (facts/qemu.md 0.2) One that says nothing must not be
+// left in QEMU either: its watch may be removed before the vCPU stops again.
 Result<bool> Tracer::settle_return(unsigned vcpu) {
   if (!is_smp() || !returns_.may_have_read(vcpu)) return false;
   const Actor actor = SWAT_TRY(meet(vcpu));
   const auto watched = returns_.own_watch(vcpu);
-  if (!watched || !returns_.concerns(*watched, actor)) return false;
+  if (!watched) return false;
+  if (!returns_.concerns(*watched, actor)) return true;
   log_calls();
   if (returns_.is_return(*watched, vcpu)) {
     returns_.leave(actor);

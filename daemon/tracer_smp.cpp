@@ -85,10 +85,9 @@ Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor
     if (!SWAT_TRY(log_syscall(*dispatched, actor))) ++idle_stops_;
     return step_over(vcpu, pc, actor.thread);
   }
-  // Its call is over: it will not be taken for another return here.
-  if (SWAT_TRY(settle_return(vcpu))) return vm_.session().resume();
-  const auto result = returns_.watched(watch);
-  if (result && vm_.guest().in_kernel(vcpu)) return on_return_watch(vcpu, *result, actor);
+  auto result = returns_.may_have_read(vcpu) ? returns_.own_watch(vcpu) : std::nullopt;
+  if (!result && vm_.guest().in_kernel(vcpu)) result = returns_.watched(watch);
+  if (result) return on_return_watch(vcpu, *result, actor);
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
   if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
   const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);

@@ -26,7 +26,12 @@ class WatchKind final : public TrapKind {
     return traps;
   }
 
-  // A read watch on the saved result of each thread that is in a call: one stop a return.
+  // A read watch on the saved result of each thread that is in a call: one stop a return. The way
+  // out has one access at a fixed address, the load of TSS.sp0, which serves all threads; but the
+  // CPU reads that word, too, when an interrupt comes, and a watch there aborts QEMU (facts/qemu.md
+  // 0.2). A breakpoint on the way out is 11 (busy) to 43 (busybox) times slower on QEMU 7.2, where
+  // each stop flushes, and stops for exceptions as well; 1.2 and 1.8 times on 11.1, which does not.
+  // [tests/bench/returns.py]
   Result<std::vector<Trap>> returns(os::OsModel& model) const override {
     SWAT_CHECK(model.track_results());
     return std::vector<Trap>{};

@@ -39,7 +39,7 @@ def measure(guest, seconds, options):
     seen = sum(outcome not in ("missed", "unfinished") for outcome in outcomes)
     over = len(calls) - outcomes.count("unfinished")
     stops = int(re.search(r"(\d+) stops", done.stderr)[1])
-    return len(calls) / seconds, stops / len(calls), seen / over if outcomes else float("nan")
+    return len(calls) / seconds, stops / len(calls), seen / over
 
 
 def main():
@@ -58,7 +58,7 @@ def main():
     print("|---|---:|---:|---:|")
     for who, rows in measured.items():
         rate, stops, seen = (statistics.median(column) for column in zip(*rows))
-        print(f"| {who} | {rate:.0f} | {stops:.2f} | {seen:.2%} |")
+        print(f"| {who} | {rate:.0f} | {stops:.2f} | {f'{seen:.2%}' if OBSERVERS[who] else '-'} |")
     worst = min(seen for who in ("watch", "break") for _, _, seen in measured[who])
     if worst < 1:
         sys.exit("returns: a return was missed")

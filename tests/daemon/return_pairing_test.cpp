@@ -200,6 +200,15 @@ TEST_F(Returns, SeeASignalByWhereUserModeGoesOn) {
   EXPECT_EQ(end(0).result, std::nullopt);
 }
 
+TEST_F(Returns, KnowTheResultOfACallThatASignalHasMetOnceItIsPeeked) {
+  enter(a, 1, "kill");
+  pairing.peeked(a.thread, 0);
+  EXPECT_FALSE(pairing.is_interrupted(a.thread, Va{0x401000}));
+  leave(a, 0x7ffc00000000);  // for the handler
+  EXPECT_EQ(end(0).outcome, Outcome::kReturned);
+  EXPECT_EQ(end(0).result, 0);
+}
+
 TEST_F(Returns, GoElsewhereWithoutASignalFromExecveAndSigreturn) {
   for (const char* name : {"execve", "rt_sigreturn"}) {
     enter(a, 1, name);

@@ -31,7 +31,7 @@ class Kill9(case.GuestCase):
         self.random = random.Random(seed)
 
     def start(self, log):
-        options = self.random.choice([[], ["--traps", "break"], ["--names"]])
+        options = self.random.choice([[], ["--traps", "break"], ["--names"], ["--returns"]])
         return subprocess.Popen([SWATD, *connection(self.guest), *options, "--log", log],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                 stderr=subprocess.DEVNULL, start_new_session=True)

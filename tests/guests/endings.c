@@ -1,6 +1,6 @@
 // Every way in which a system call may end, once each and the same every time: results and errors,
-// signals that meet a call (with and without SA_RESTART, without a handler), fork, vfork and clone in
-// parent and child, execve that fails and that succeeds, threads that end, and calls in which a
+// signals that meet a call (with and without SA_RESTART, without a handler), fork, vfork and clone
+// in parent and child, execve that fails and that succeeds, threads that end, and calls in which a
 // thread is killed. What each returned is not for this program to say: strace does.
 // Usage: endings
 #define _GNU_SOURCE
@@ -33,9 +33,13 @@ static void alarms(long milliseconds) {
   if (setitimer(ITIMER_REAL, &timer, NULL) != 0) _exit(1);
 }
 
+// One byte, and no more, however often it is called before the timer is off.
 static void write_to_pipe(int signal) {
+  static volatile sig_atomic_t is_written;
   (void)signal;
-  alarms(0);  // one byte, and no more
+  alarms(0);
+  if (is_written) return;
+  is_written = 1;
   if (write(pipe_ends[1], "x", 1) != 1) _exit(1);
 }
 
@@ -56,6 +60,7 @@ static void signals(void) {
   handle(SIGALRM, nothing, 0);
   alarms(400);
   if (read(pipe_ends[0], &byte, 1) != -1 || errno != EINTR) _exit(1);
+  alarms(0);
   // Once more, from the start, when the handler has returned.
   handle(SIGALRM, write_to_pipe, SA_RESTART);
   alarms(400);

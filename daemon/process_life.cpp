@@ -38,22 +38,38 @@ Result<> ProcessLife::read_modules(const Actor& actor, bool announce) {
   return {};
 }
 
-Result<Actor> ProcessLife::meet(unsigned vcpu) {
-  auto thread = model_.current(vcpu);
-  const auto time = model_.wall_clock_ns();
+Result<Actor> ProcessLife::meet(unsigned vcpu) { return meet(vcpu, model_.current(vcpu)); }
+
+Result<Actor> ProcessLife::meet(unsigned vcpu, Result<os::Thread> thread) {
   if (!thread) {
     if (thread.error().code == Errc::kDisconnected) return tl::unexpected(thread.error());
     spdlog::debug("vCPU {} runs no task that can be read: {}", vcpu, thread.error().what);
     thread = os::Thread{};
     thread->process.name = "?";
   }
-  Actor actor{*std::move(thread), {}};
+  Actor actor = actor_of(vcpu, *std::move(thread));
+  SWAT_CHECK(get_to_know(actor));
+  if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
+  return actor;
+}
+
+Actor ProcessLife::actor_of(unsigned vcpu, os::Thread thread) {
+  const auto time = model_.wall_clock_ns();
+  Actor actor{std::move(thread), {}};
   const os::Process& process = actor.thread.process;
   actor.scene = {vcpu,         process.page_table.value_or(Pa{}),
                  process.pid,  actor.thread.tid,
                  process.name, time ? std::optional(*time) : std::nullopt};
-  SWAT_CHECK(get_to_know(actor));
-  if (Clock::now() >= next_reap_) SWAT_CHECK(reap());
+  return actor;
+}
+
+std::optional<Actor> ProcessLife::recognise(unsigned vcpu, const os::Thread& thread) {
+  const os::Process& process = thread.process;
+  if (!selection_.knows(process) || Clock::now() >= next_reap_) return {};
+  Actor actor = actor_of(vcpu, thread);
+  actor.selected = selection_.wants(thread);
+  if (actor.selected != alive_.contains(process.pid)) return {};
+  if (actor.selected && tracks_modules_ && processes_.is_stale(thread)) return {};
   return actor;
 }
 

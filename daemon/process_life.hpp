@@ -42,6 +42,11 @@ class ProcessLife {
   // cannot be read is called "?": its event is real all the same.
   [[nodiscard]] Result<Actor> meet(unsigned vcpu);
 
+  // The same, when somebody else has read who runs there.
+  [[nodiscard]] Result<Actor> meet(unsigned vcpu, Result<os::Thread> thread);
+  // The same without reading the guest, which may be running. None: something has to be read.
+  [[nodiscard]] std::optional<Actor> recognise(unsigned vcpu, const os::Thread& thread);
+
   // The same for a process that need not run just now; whether it is selected. The guest is
   // stopped.
   [[nodiscard]] Result<bool> meet(const os::Process& process);
@@ -56,6 +61,7 @@ class ProcessLife {
  private:
   using Clock = std::chrono::steady_clock;
 
+  [[nodiscard]] Actor actor_of(unsigned vcpu, os::Thread thread);
   [[nodiscard]] Result<> get_to_know(Actor& actor);
   [[nodiscard]] Result<> reap();
   [[nodiscard]] Result<> read_modules(const Actor& actor, bool announce);

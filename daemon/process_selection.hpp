@@ -23,6 +23,10 @@ class ProcessSelection {
 
   // At each event, so that names are current. The guest is stopped.
   [[nodiscard]] bool wants(const os::Thread& thread);
+  // Whether wants() can tell without reading the guest.
+  [[nodiscard]] bool knows(const os::Process& process) const {
+    return filter_.is_all() || !filter_.follow || known_.contains(process.pid);
+  }
   // As OsModel::processes() gives it: with the first thread's name.
   [[nodiscard]] bool wants(const os::Process& leader);
 

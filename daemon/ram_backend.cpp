@@ -39,6 +39,12 @@ RamBackend::RamBackend(std::vector<RamBlock> blocks) : blocks_(std::move(blocks)
   for (const RamBlock& block : blocks_) ranges_.push_back(block.range);
 }
 
+bool RamBackend::holds(std::span<const Piece> pieces) const {
+  return std::ranges::all_of(pieces, [&](const Piece& piece) {
+    return block_of(piece.at, piece.into.size()).has_value();
+  });
+}
+
 Result<const RamBlock*> RamBackend::block_of(Pa at, std::size_t size_bytes) const {
   const auto after =
       std::upper_bound(blocks_.begin(), blocks_.end(), at,

@@ -30,6 +30,8 @@ class RamBackend : public PhysicalMemory {
   [[nodiscard]] virtual std::string_view name() const = 0;  // "file", "process", "stub"
   // A read costs no round trip to the stub.
   [[nodiscard]] virtual bool is_local() const { return true; }
+  // Whether all of these are RAM.
+  [[nodiscard]] bool holds(std::span<const Piece> pieces) const;
 
  protected:
   // The block that holds all of [at, at+size), or kFault.

@@ -118,7 +118,8 @@ Result<> Tracer::loop_until_done() {
 
 Result<> Tracer::on_no_stop() {
   const bool logs_calls = exec_log_ != nullptr && exec_log_->wants_stop();
-  if (interrupted_ || (!logs_calls && !calibration_.is_due(Clock::now()))) return {};
+  const bool is_wanted = logs_calls || unattended_ || calibration_.is_due(Clock::now());
+  if (interrupted_ || !is_wanted) return {};
   if (exec_log_ != nullptr) exec_log_->let_flow();
   interrupted_ = true;
   return vm_.session().interrupt();
@@ -130,6 +131,7 @@ Result<> Tracer::stop_guest() {
   if (vm_.session().running()) SWAT_CHECK(wait_for_stop());
   vm_.guest().forget();
   model_.forget();
+  SWAT_CHECK(attend());
   if (exec_log_ == nullptr) return {};
   {
     const ExecLog::Stop at(exec_log_.get());
@@ -166,6 +168,7 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
   if (vcpu >= vm_.session().threads().size()) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
+  SWAT_CHECK(attend());
   if (is_smp()) {
     SWAT_CHECK(settle_others(is_pause ? std::nullopt : std::optional(vcpu)));
   } else if (is_own) {
@@ -223,7 +226,16 @@ Result<> Tracer::pass_over() {
   return vm_.session().resume();
 }
 
+const EntryTrap* Tracer::stopped_at(const std::vector<const Trap*>& traps, Va pc) {
+  for (const Trap* trap : traps) {
+    const auto* entry = std::get_if<EntryTrap>(&trap->what);
+    if (entry != nullptr && entry->stop_pc == pc) return entry;
+  }
+  return nullptr;
+}
+
 Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
+  if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return {};
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (is_smp()) return on_watch_of_several(vcpu, watch, actor);
   if (const auto result = returns_.watched(watch)) return on_return_watch(vcpu, *result, actor);
@@ -248,11 +260,8 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
     vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, changes)));
   }
   log_calls();
-  const Va pc = pc_of(vcpu);
-  const auto trap = std::ranges::find_if(
-      traps, [&](const Trap* t) { return std::get<EntryTrap>(t->what).stop_pc == pc; });
-  const bool is_event =
-      trap != traps.end() && SWAT_TRY(log_syscall(std::get<EntryTrap>((*trap)->what), actor));
+  const EntryTrap* entry = stopped_at(traps, pc_of(vcpu));
+  const bool is_event = entry != nullptr && SWAT_TRY(log_syscall(*entry, actor));
   if (!is_event) ++idle_stops_;
   return in_one_write ? Result<>() : vm_.session().resume();
 }

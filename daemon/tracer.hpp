@@ -87,6 +87,13 @@ class Tracer {
   [[nodiscard]] Result<bool> log_syscall(const EntryTrap& entry, const Actor& actor);
   [[nodiscard]] Result<bool> log_syscall(const os::DispatchedSyscall& call, const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
+  // The entry whose instruction a vCPU has just left, if it is one of these.
+  [[nodiscard]] static const EntryTrap* stopped_at(const std::vector<const Trap*>& traps, Va pc);
+  // On a distant stub (tracer_distant.cpp); false: this is no stop for it. What it could not tell
+  // of an event is looked up by attend(), at the next stop.
+  [[nodiscard]] Result<bool> on_distant_entry(unsigned vcpu, const std::vector<const Trap*>& traps);
+  [[nodiscard]] bool may_guess(const std::vector<const Trap*>& traps);
+  [[nodiscard]] Result<> attend();
   // A stop that says nothing: the guest runs on.
   [[nodiscard]] Result<> pass_over();
 
@@ -127,6 +134,14 @@ class Tracer {
   }
   [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
 
+  // A syscall that was seen while its thread could not be told.
+  struct Unattended {
+    unsigned vcpu;
+    EntryTrap entry;
+    std::vector<std::byte> registers;
+    Result<os::Thread> thread;  // kNotFound: its object is in the error
+  };
+
   Vm& vm_;
   os::OsModel& model_;
   gdbproto::IoLoop& loop_;
@@ -147,6 +162,8 @@ class Tracer {
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
   bool interrupted_ = false;           // the next stop is one of our own
+  std::optional<Unattended> unattended_;
+  unsigned careful_stops_ = 0;  // at so many more nothing is guessed
   Clock::time_point end_;
   std::uint64_t idle_stops_ = 0;
 };

@@ -30,6 +30,7 @@ class TrapSet {
   void drop(const gdbproto::Point& point);
   // At a stop that a trap of ours reported.
   [[nodiscard]] Result<> flush_removals();
+  [[nodiscard]] bool has_removals() const { return !to_remove_.empty(); }
 
   // Traps at a watched span's start, or at a breakpoint's address; several entries may share one
   // word (syscall and its compat twin).

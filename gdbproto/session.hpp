@@ -112,6 +112,14 @@ class Session {
       ThreadId thread, const PointChanges& changes = {});
   [[nodiscard]] Result<std::vector<std::vector<std::byte>>> registers_of_and_resume(
       std::span<const ThreadId> threads);
+  // The same, and pieces of guest RAM read before the resume: all that a plain event takes, at one
+  // round trip. `memory` is the outcome of the reads, whose failure leaves the registers good.
+  struct ReadAndResumed {
+    std::vector<std::byte> registers;
+    Result<> memory;
+  };
+  [[nodiscard]] Result<ReadAndResumed> read_and_resume(
+      ThreadId thread, std::span<const PhysicalMemory::Piece> pieces);
   // Emulate-and-skip: the writes and the resume at `at`, in one write and one round trip. After an
   // error the guest may be running with only some of them done.
   [[nodiscard]] Result<> write_registers_and_resume_at(ThreadId thread,

@@ -80,6 +80,30 @@ Result<> Session::read_physical(std::span<const PhysicalMemory::Piece> pieces) {
   return {};
 }
 
+Result<Session::ReadAndResumed> Session::read_and_resume(
+    ThreadId thread, std::span<const PhysicalMemory::Piece> pieces) {
+  SWAT_CHECK(ready());
+  const bool fits = std::ranges::all_of(
+      pieces, [&](const auto& piece) { return piece.into.size() <= packet_size_ / 2; });
+  if (pieces.size() > kPipeline || !fits) return fail(Errc::kUsage, "too much for one write");
+  const std::size_t prelude = address_mode(true);
+  for (const auto& piece : pieces) queue(memory_packet('m', piece.at.value, piece.into.size()));
+  const std::size_t selected = select(thread);
+  queue("g");
+  SWAT_CHECK(start("c"));
+  SWAT_CHECK(expect_ok("address mode", prelude));
+  ReadAndResumed got;
+  for (const auto& piece : pieces) {
+    const std::string reply = SWAT_TRY(next_reply());
+    if (got.memory && !decode_hex(reply, piece.into)) {
+      got.memory = refused("m", reply, piece.at.value);
+    }
+  }
+  SWAT_CHECK(expect_ok("Hg", selected));
+  got.registers = SWAT_TRY(decode_registers(SWAT_TRY(next_reply())));
+  return got;
+}
+
 // The mode is the stub's, not the connection's: it stays on for the next client. detach() ends it.
 std::size_t Session::address_mode(bool physical) {
   if (physical_mode_ == physical) return 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -122,6 +123,23 @@ class OsModel {
   // Who runs on `vcpu`, which is at a syscall entry, in user mode, or in the kernel. Hot path: one
   // or two batched RAM reads, no register but those the guest cannot change under us.
   [[nodiscard]] virtual Result<Thread> current(unsigned vcpu) = 0;
+  // current() in two halves, for a stub so far away that a round trip costs more than all that is
+  // read: what to read of `vcpu`, on the guess that it runs one of the threads that it ran lately.
+  // Empty: no guess, or this model has none. Valid until the next call of anything here.
+  [[nodiscard]] virtual std::span<const PhysicalMemory::Piece> guess_current(unsigned) {
+    return {};
+  }
+  // What the pieces of guess_current() say, once they have been read; reads nothing, so the guest
+  // may be running. kNotFound, with the object of the thread: none of those, or one that has
+  // changed.
+  [[nodiscard]] virtual Result<Thread> judge_current() {
+    return fail(Errc::kUnsupported, "no guess at the thread");
+  }
+  // The thread of this object, if it is still one of the address space that `root_register` (CR3)
+  // of the vCPU that ran it led to. kNotFound: it is not.
+  [[nodiscard]] virtual Result<Thread> thread(Va, std::uint64_t) {
+    return fail(Errc::kUnsupported, "no guess at the thread");
+  }
   [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
   // Of 64-bit callers, or of 32-bit ones. kUnsupported: this model, or this kernel, does not tell.
   [[nodiscard]] virtual Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(

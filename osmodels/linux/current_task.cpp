@@ -110,7 +110,20 @@ Result<Va> CurrentTask::per_cpu_base(unsigned vcpu) {
 
 Result<Thread> CurrentTask::read(unsigned vcpu, std::span<const PhysicalMemory::Piece> along) {
   if (vcpu >= cpus_.size() || !cpus_[vcpu].base) SWAT_CHECK(per_cpu_base(vcpu));
-  return tasks_.read_pointed_to(cpus_[vcpu].slot, cpus_[vcpu].last, along);
+  Cpu& cpu = cpus_[vcpu];
+  auto thread = tasks_.read_pointed_to(cpu.slot, cpu.last, along);
+  if (thread && (cpu.recent.empty() || cpu.recent.front() != cpu.last)) {
+    std::erase(cpu.recent, cpu.last);
+    cpu.recent.insert(cpu.recent.begin(), cpu.last);
+    if (cpu.recent.size() > kRecent) cpu.recent.pop_back();
+  }
+  return thread;
+}
+
+std::span<const PhysicalMemory::Piece> CurrentTask::guess(
+    unsigned vcpu, std::span<const PhysicalMemory::Piece> along) {
+  if (vcpu >= cpus_.size() || cpus_[vcpu].recent.empty()) return {};
+  return tasks_.guess(cpus_[vcpu].slot, cpus_[vcpu].recent, along);
 }
 
 }  // namespace swat::os

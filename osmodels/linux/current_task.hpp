@@ -36,12 +36,18 @@ class CurrentTask {
   // `along` is read in the same batch.
   [[nodiscard]] Result<Thread> read(unsigned vcpu,
                                     std::span<const PhysicalMemory::Piece> along = {});
+  // TaskReader's two halves, on the guess that the vCPU runs what it ran lately. Empty before the
+  // first read().
+  [[nodiscard]] std::span<const PhysicalMemory::Piece> guess(
+      unsigned vcpu, std::span<const PhysicalMemory::Piece> along);
 
  private:
+  static constexpr std::size_t kRecent = 6;  // 60 pieces or so: they fit one write
   struct Cpu {
     std::optional<Va> base;
-    Pa slot;  // when base is known
-    Va last;  // the task that was there the last time; null: none yet
+    Pa slot;                 // when base is known
+    Va last;                 // the task that was there the last time; null: none yet
+    std::vector<Va> recent;  // tasks that were there, the last one first
   };
 
   [[nodiscard]] std::vector<Va> base_candidates(unsigned vcpu);

@@ -51,6 +51,15 @@ class NoMemory final : public VirtualMemory {
   }
 };
 
+// CR3 holds the root's page, flags and PCID; with page-table isolation the user half's root is the
+// page after the kernel half's. [arch/x86/entry/calling.h]
+bool is_root_of(std::uint64_t cr3, std::uint64_t root) {
+  constexpr std::uint64_t kRootBits = 0x000ffffffffff000;
+  constexpr std::uint64_t kUserHalf = 0x1000;
+  const std::uint64_t page = cr3 & kRootBits;
+  return page == root || ((page & kUserHalf) != 0 && page == root + kUserHalf);
+}
+
 class LinuxModel final : public OsModel {
  public:
   LinuxModel(GuestView& guest, Findings found)
@@ -77,7 +86,7 @@ class LinuxModel final : public OsModel {
   std::vector<std::string> provenance() const override { return provenance_; }
 
   Result<std::vector<Process>> processes() override {
-    return read_processes(kernel_, profile_, tasks_, init_task_);
+    return read_processes(profile_, tasks_, init_task_);
   }
 
   Result<std::vector<Mapping>> mappings(const Process& process) override {
@@ -100,6 +109,18 @@ class LinuxModel final : public OsModel {
       along[pieces++] = SWAT_TRY(results_->piece(vcpu, kernel_, base));
     }
     return current_.read(vcpu, std::span(along).first(pieces));
+  }
+  std::span<const PhysicalMemory::Piece> guess_current(unsigned vcpu) override {
+    if (!clock_) return current_.guess(vcpu, {});
+    const PhysicalMemory::Piece time = clock_->piece();
+    return current_.guess(vcpu, {&time, 1});
+  }
+  Result<Thread> judge_current() override { return tasks_.judge(); }
+  Result<Thread> thread(Va task, std::uint64_t root_register) override {
+    Thread thread = SWAT_TRY(tasks_.read(task));
+    const std::uint64_t ours = thread.process.page_table.value_or(Pa{}).value;
+    if (ours != 0 && is_root_of(root_register, ours)) return thread;
+    return fail(Errc::kNotFound, "another address space", task.value);
   }
   Result<std::vector<SyscallEntry>> syscall_entries() override {
     return find_syscall_entries(guest_, kernel_, symbols_);

@@ -8,8 +8,7 @@
 namespace swat::os {
 
 // In the kernel's order, that of creation; without the idle task. kBadImage: the list has no end.
-[[nodiscard]] Result<std::vector<Process>> read_processes(VirtualMemory& kernel,
-                                                          const LinuxProfile& profile,
+[[nodiscard]] Result<std::vector<Process>> read_processes(const LinuxProfile& profile,
                                                           TaskReader& tasks, Va init_task);
 
 }  // namespace swat::os

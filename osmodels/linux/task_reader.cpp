@@ -58,21 +58,32 @@ void TaskReader::add_field(MemberOffset member, std::uint16_t size_bytes,
   if (member) fields_.push_back({*member, size_bytes, buffer_offset});
 }
 
+// Most of the direct map is mapped by large pages: one walk serves many tasks.
+Result<Pa> TaskReader::physical(Va at) {
+  constexpr std::array<std::uint64_t, 4> kLeafBytes = {2 << 20, kPage, 1 << 30, 4 << 20};
+  for (const std::uint64_t bytes : kLeafBytes) {
+    const auto leaf = direct_map_.find(at.aligned_down(bytes));
+    if (leaf != direct_map_.end() && leaf->second.bytes == bytes) {
+      return leaf->second.at + (at - leaf->first);
+    }
+  }
+  if (direct_map_.size() > 4 * kMostKnown) direct_map_.clear();
+  const Translation here = SWAT_TRY(kernel_.translate(at));
+  const Va start = at.aligned_down(here.page_bytes);
+  direct_map_.insert_or_assign(start, Leaf{Pa{here.at.value - (at - start)}, here.page_bytes});
+  return here.at;
+}
+
 Result<std::vector<TaskReader::Place>> TaskReader::places(Va at, std::uint16_t size_bytes,
                                                           std::uint16_t buffer_offset) {
   std::vector<Place> found;
   for (std::uint16_t done = 0; done < size_bytes;) {
     const Va here = at + done;
-    const Va page = here.aligned_down(kPage);
-    auto known_page = direct_map_.find(page);
-    if (known_page == direct_map_.end()) {
-      if (direct_map_.size() > 4 * kMostKnown) direct_map_.clear();
-      known_page = direct_map_.emplace(page, SWAT_TRY(kernel_.translate(page)).at).first;
-    }
-    const auto n = static_cast<std::uint16_t>(
-        std::min<std::uint64_t>(kPage - (here - page), size_bytes - done));
+    const std::uint64_t to_page_end = kPage - here.value % kPage;
+    const auto n =
+        static_cast<std::uint16_t>(std::min<std::uint64_t>(to_page_end, size_bytes - done));
     found.push_back(
-        {known_page->second + (here - page), static_cast<std::uint16_t>(buffer_offset + done), n});
+        {SWAT_TRY(physical(here)), static_cast<std::uint16_t>(buffer_offset + done), n});
     done = static_cast<std::uint16_t>(done + n);
   }
   return found;
@@ -163,7 +174,7 @@ Result<Thread> TaskReader::decode(Va task, const Buffer& buffer) {
     if (!is_kernel_address(pgd.value) || pgd.value % kPage != 0) {
       return fail(Errc::kBadImage, "no page table in mm_struct", process.memory_object.value);
     }
-    process.page_table = SWAT_TRY(places(pgd, 1, 0)).front().at;
+    process.page_table = SWAT_TRY(physical(pgd));
     process.is_32_bit = is_32_bit(buffer);
   }
   return thread;
@@ -174,6 +185,20 @@ Result<Thread> TaskReader::read(Va task) {
   Buffer buffer{};
   SWAT_CHECK(fetch(where, buffer));
   return complete(task, where, buffer);
+}
+
+Result<TaskReader::Linked> TaskReader::read_linked(Va task, std::uint32_t link) {
+  Known& where = *SWAT_TRY(known(task));
+  Buffer buffer{};
+  Va next;
+  const auto link_bytes = std::as_writable_bytes(std::span(&next.value, 1));
+  pieces_.clear();
+  for (const Place& place : SWAT_TRY(places(task + link, sizeof(next.value), 0))) {
+    pieces_.push_back({place.at, link_bytes.subspan(place.buffer_offset, place.size_bytes)});
+  }
+  add_pieces(where, buffer);
+  SWAT_CHECK(ram_.read_batch(pieces_));
+  return Linked{SWAT_TRY(complete(task, where, buffer)), next};
 }
 
 Result<Thread> TaskReader::read_pointed_to(Pa slot, Va& guess,
@@ -190,6 +215,38 @@ Result<Thread> TaskReader::read_pointed_to(Pa slot, Va& guess,
   auto thread = read(task);
   guess = thread ? task : Va{};
   return thread;
+}
+
+std::span<const PhysicalMemory::Piece> TaskReader::guess(
+    Pa slot, std::span<const Va> tasks, std::span<const PhysicalMemory::Piece> along) {
+  guesses_.clear();
+  guesses_.reserve(tasks.size());
+  for (const Va task : tasks) {
+    const auto found = known_.find(task);
+    if (found != known_.end()) guesses_.push_back({task, &found->second});
+  }
+  pieces_.assign(along.begin(), along.end());
+  pieces_.push_back({slot, std::as_writable_bytes(std::span(&guessed_task_.value, 1))});
+  for (Guess& guess : guesses_) add_pieces(*guess.where, guess.buffer);
+  return pieces_;
+}
+
+bool TaskReader::has_moved(const Known& known, const Buffer& buffer) const {
+  for (std::size_t i = 0; i < kFollows; ++i) {
+    const Follow& follow = follows_[i];
+    if (!follow.pointer) continue;
+    const auto pointer = load<std::uint64_t>(buffer, follow.pointer_buffer_offset);
+    if (pointer != known.pointers[i]) return true;
+  }
+  return false;
+}
+
+Result<Thread> TaskReader::judge() {
+  const auto guess = std::ranges::find(guesses_, guessed_task_, &Guess::task);
+  if (guess == guesses_.end() || has_moved(*guess->where, guess->buffer)) {
+    return fail(Errc::kNotFound, "a task that was not expected", guessed_task_.value);
+  }
+  return decode(guess->task, guess->buffer);
 }
 
 // The task's own fields come first in the batch, so a pointer that changed is seen here; after a

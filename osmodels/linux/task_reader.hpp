@@ -24,10 +24,25 @@ class TaskReader {
 
   // kFault: not readable; kBadImage: no task_struct. `process.name` is the task's own comm.
   [[nodiscard]] Result<Thread> read(Va task);
+  // The same, and the word at `link` bytes into the task, in the same batch: the list it is on.
+  struct Linked {
+    Thread thread;
+    Va next;
+  };
+  [[nodiscard]] Result<Linked> read_linked(Va task, std::uint32_t link);
   // The task that the word at `slot` points to. One batch when that is still `guess`, which is set
   // to it; `along` is read in the same batch.
   [[nodiscard]] Result<Thread> read_pointed_to(Pa slot, Va& guess,
                                                std::span<const PhysicalMemory::Piece> along);
+
+  // The same in two halves, for whoever reads guest RAM by himself: what to read, on the guess that
+  // the word points to one of `tasks`, of which those never read before are left out. Valid until
+  // the next call of anything here.
+  [[nodiscard]] std::span<const PhysicalMemory::Piece> guess(
+      Pa slot, std::span<const Va> tasks, std::span<const PhysicalMemory::Piece> along);
+  // What the pieces of guess() say, once they have been read; reads nothing. kNotFound, with the
+  // task's address: it is none of those, or it has changed since it was last read.
+  [[nodiscard]] Result<Thread> judge();
 
  private:
   // The pieces of guest RAM that hold one field, and where they go in the buffer.
@@ -58,6 +73,7 @@ class TaskReader {
   [[nodiscard]] Result<std::vector<Place>> places(Va at, std::uint16_t size_bytes,
                                                   std::uint16_t buffer_offset);
   [[nodiscard]] Result<Known*> known(Va task);
+  [[nodiscard]] bool has_moved(const Known& known, const Buffer& buffer) const;
   void add_pieces(const Known& known, Buffer& buffer);
   [[nodiscard]] Result<> fetch(const Known& known, Buffer& buffer);
   [[nodiscard]] Result<Thread> complete(Va task, Known& known, Buffer& buffer);
@@ -77,8 +93,20 @@ class TaskReader {
   std::vector<Field> fields_;
   std::array<Follow, kFollows> follows_;
   std::unordered_map<Va, Known> known_;
-  std::unordered_map<Va, Pa> direct_map_;  // by page
+  struct Leaf {
+    Pa at;
+    std::uint64_t bytes;
+  };
+  [[nodiscard]] Result<Pa> physical(Va at);
+  std::unordered_map<Va, Leaf> direct_map_;  // by the start of each
   std::vector<PhysicalMemory::Piece> pieces_;
+  struct Guess {
+    Va task;
+    const Known* where;
+    Buffer buffer{};
+  };
+  Va guessed_task_;  // that the slot held
+  std::vector<Guess> guesses_;
 };
 
 }  // namespace swat::os

@@ -44,6 +44,49 @@ TEST(SessionRun, ResumesAndWaitsForTheStop) {
   EXPECT_EQ(s.session.stats().stops, 1u);
 }
 
+// --- Memory, registers and the resume in one write
+
+TEST(SessionRun, ReadsAndResumesInOneWrite) {
+  Opened s({{"Qqemu.PhyMemMode:1", "OK"},
+            {"m1000,2", "0102"},
+            {"m2000,1", "03"},
+            {"Hg01", "OK"},
+            {"g", kG},
+            {"c", "T05thread:01;watch:1000;"}});
+  std::array<std::byte, 3> bytes{};
+  const std::array<PhysicalMemory::Piece, 2> pieces = {
+      {{Pa{0x1000}, std::span(bytes).first(2)}, {Pa{0x2000}, std::span(bytes).last(1)}}};
+  const auto got = s.session.read_and_resume(kFirst, pieces);
+  ASSERT_TRUE(got);
+  EXPECT_TRUE(got->memory);
+  EXPECT_EQ(got->registers.size(), 20u);
+  EXPECT_EQ(bytes[2], std::byte{3});
+  EXPECT_EQ(s.writes(), 1u);
+  EXPECT_TRUE(s.session.running());
+  EXPECT_TRUE(s.session.wait_stop(1000ms));
+}
+
+TEST(SessionRun, KeepsTheRegistersWhenAReadIsRefused) {
+  Opened s({{"Qqemu.PhyMemMode:1", "OK"}, {"m1000,1", "E14"}, {"Hg01", "OK"}, {"g", kG}, {"c"}});
+  std::array<std::byte, 1> byte{};
+  const PhysicalMemory::Piece piece{Pa{0x1000}, byte};
+  const auto got = s.session.read_and_resume(kFirst, {&piece, 1});
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->memory.error().code, Errc::kFault);
+  EXPECT_EQ(got->registers.size(), 20u);
+}
+
+TEST(SessionRun, SendsNothingOfWhatDoesNotFitOneWrite) {
+  Opened s({});
+  std::vector<std::byte> big(s.session.packet_size());
+  const PhysicalMemory::Piece piece{Pa{0x1000}, big};
+  EXPECT_EQ(s.session.read_and_resume(kFirst, {&piece, 1}).error().code, Errc::kUsage);
+  const std::vector<PhysicalMemory::Piece> many(1000, {Pa{0x1000}, std::span(big).first(1)});
+  EXPECT_EQ(s.session.read_and_resume(kFirst, many).error().code, Errc::kUsage);
+  EXPECT_FALSE(s.session.running());
+  EXPECT_EQ(s.writes(), 0u);
+}
+
 TEST(SessionRun, KnowsWhichVcpuQemuSelectedAtATrap) {
   Opened s({{"c", "T05thread:02;"}, {"g", kG}, {"c2001"}}, {"01", "02"});
   ASSERT_TRUE(s.session.resume());

@@ -72,6 +72,12 @@ Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>&
   return {};
 }
 
+std::string why_no_log(Vm& vm) {
+  const auto fifo = vm.prepare_log();
+  return fifo ? "possible; the guest is 20 to 40 times slower meanwhile, and QEMU's own log silent"
+              : "no, " + fifo.error().what;
+}
+
 }  // namespace
 
 Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
@@ -91,6 +97,7 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
   fmt::print("calls: {}\n", planner.uses_exec_log()        ? "execution log"
                             : planner.imports() == nullptr ? "only those named with --break"
                                                            : "import watches");
+  fmt::print("calls by the execution log (--traps exec-log): {}\n", why_no_log(vm));
   if (!vm.was_running()) {
     fmt::print("the guest is paused: nothing measured\n");
     return {};

@@ -57,7 +57,9 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
                  "breakpoints that --break may set: each of them slows the whole guest")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--traps", options.traps, "kind of traps (default: the cheapest that works)")
+  app.add_option("--traps", options.traps,
+                 "kind of traps (default: the cheapest that works); exec-log: calls by QEMU's "
+                 "execution log, under TCG on this host, instead of its -d log")
       ->check(CLI::IsMember({"watch", "table", "break", kExecLog.data()}));
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }

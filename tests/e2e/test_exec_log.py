@@ -261,6 +261,44 @@ class Endings(ExecLog):
             self.assertLess(time.monotonic(), deadline, f"left behind: {left}")
             time.sleep(0.05)
 
+    def test_doctor_tells_that_it_is_possible(self):
+        self.assertIn("(--traps exec-log): possible",
+                      swatd.output_of("doctor", *swatd.connection(self.guest)))
+        self.assert_log_is_as_before()
+
+    def test_a_reader_that_vanishes_harms_nobody(self):
+        """Not even the guardian is left: QEMU writes on into a FIFO without a reader."""
+        process = subprocess.Popen(
+            [SWATD, *swatd.connection(self.guest), *EXEC_LOG, "--log", "/dev/null"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 30
+        while log_level(self.guest.process.pid) == 0:
+            self.assertLess(time.monotonic(), deadline, "it does not log")
+            time.sleep(0.05)
+        for pid in swatd.processes_with(self.guest.gdb_address):
+            os.kill(pid, signal.SIGKILL)
+        process.wait(30)
+        swatd.output_of("ps", *swatd.connection(self.guest))  # takes the points out
+        self.guest.qmp("cont")
+        self.assertNotEqual(log_level(self.guest.process.pid), 0)
+        self.assert_progress()
+        self.guest.monitor.hmp("log none")
+        self.guest.monitor.hmp("logfile /dev/null")
+        self.assert_log_is_as_before()
+
+    def test_garbage_in_the_log_is_told_of(self):
+        """Lines of somebody else's, cut off and endless ones: counted, and the calls are there."""
+        with Trace(self.guest, *EXEC_LOG) as trace:
+            fifo = next(path for path in open_files(self.guest.process.pid)
+                        if "swatd-" in path and path.endswith("/log"))
+            with open(fifo, "wb", buffering=0) as log:
+                log.write(b"\nTrace 0: cut\nTrace 99999999999999999999: \n" + b"x" * 3000 + b"\n")
+            output = self.guest.check("calls 300", timeout=300)
+        self.assertEqual(trace.status, swatd.OK, trace.diagnostics())
+        self.assert_calls_exact(trace, output)
+        self.assertGreaterEqual(sum(gap["count"] for gap in trace.gaps()), 2)
+        self.assert_log_is_as_before()
+
     def test_a_full_disk_ends_the_trace_and_the_log(self):
         done = swatd.once(*swatd.connection(self.guest), *EXEC_LOG, "--log", "/dev/full",
                           "--duration", 20)
@@ -309,6 +347,8 @@ class OwnLog(unittest.TestCase):
     def test_that_is_filtered(self):
         with Guest(machine_args=["-dfilter", "0x1000+0x1000"]) as guest:
             self.assert_one_line(self.outcome(guest), "dfilter")
+            self.assertRegex(swatd.output_of("doctor", *swatd.connection(guest)),
+                             r"\(--traps exec-log\): no, .*dfilter")
 
 
 if __name__ == "__main__":

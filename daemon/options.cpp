@@ -60,7 +60,7 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--traps", options.traps,
                  "kind of traps (default: the cheapest that works); exec-log: calls by QEMU's "
                  "execution log, under TCG on this host, instead of its -d log")
-      ->check(CLI::IsMember({"watch", "table", "break", kExecLog.data()}));
+      ->check(CLI::IsMember({"watch", "table", "hardware", "break", kExecLog.data()}));
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }
 

@@ -99,22 +99,26 @@ Result<EntryPlan> Planner::plan_entry(const Request& request) const {
     if (!is_decided(best)) why = reason(why, *plan->kind, plan->cost.to_string());
     best.instead.push_back(std::move(*plan));
   }
-  best.why = std::move(why);
+  best.why = (is_measured_ ? "" : "never measured on KVM; ") + why;
   return best;
 }
 
 Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
                                          std::string_view qemu_version) {
   Planner planner;
-  planner.costs_ = StopCosts::of_qemu(qemu_version);
+  planner.costs_ = is_kvm ? StopCosts::of_kvm() : StopCosts::of_qemu(qemu_version);
+  planner.is_measured_ = !is_kvm;
   if (only == kExecLog && !is_kvm) {
     planner.kinds_ = {&watch_kind(), &break_kind()};
     planner.exec_log_ = true;
     return planner;
   }
   for (const TrapKind* kind : trap_kinds()) {
-    // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots.
-    if (is_kvm && kind != &break_kind()) continue;
+    // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots. Under TCG
+    // both kinds of breakpoints are the same.
+    if (is_kvm ? kind != &break_kind() && kind != &hardware_kind() : kind == &hardware_kind()) {
+      continue;
+    }
     // Every kind may serve an entry that the chosen one cannot; the table only when it is chosen.
     const bool is_chosen = only == kind->name();
     if (is_chosen) planner.chosen_ = kind;

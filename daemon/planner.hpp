@@ -73,6 +73,7 @@ class Planner {
   const TrapKind* imports_ = nullptr;
   const TrapKind* chosen_ = nullptr;  // by the user, whatever it costs; null: none
   StopCosts costs_;
+  bool is_measured_ = true;
   bool exec_log_ = false;
 };
 

@@ -58,10 +58,15 @@ Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
   SWAT_CHECK(module_traps_.within_budget());
   auto plans = SWAT_TRY(planner_.entries(vm_.guest(), model_, options_.selection));
-  for (const EntryPlan& plan : plans) {
+  for (EntryPlan& plan : plans) {
+    auto added = traps_.add(plan.traps);
+    while (!added && added.error().code == Errc::kUnsupported &&
+           plan.fall_back(added.error().what)) {
+      added = traps_.add(plan.traps);
+    }
+    SWAT_CHECK(added);
     spdlog::info("{} entry at {:x} ({}): {}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
                  plan.entry.address.value, plan.entry.found_by, plan.to_string());
-    SWAT_CHECK(traps_.add(plan.traps));
   }
   constexpr unsigned kPageFault = 14;
   if (const auto tables = vm_.guest().x86_tables(0)) {

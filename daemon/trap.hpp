@@ -88,5 +88,6 @@ class TrapKind {
 [[nodiscard]] const TrapKind& watch_kind();
 [[nodiscard]] const TrapKind& break_kind();
 [[nodiscard]] const TrapKind& table_kind();
+[[nodiscard]] const TrapKind& hardware_kind();
 
 }  // namespace swat::daemon

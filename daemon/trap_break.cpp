@@ -64,7 +64,8 @@ const TrapKind& break_kind() {
 }
 
 const std::vector<const TrapKind*>& trap_kinds() {
-  static const std::vector<const TrapKind*> kinds = {&watch_kind(), &table_kind(), &break_kind()};
+  static const std::vector<const TrapKind*> kinds = {&watch_kind(), &table_kind(), &hardware_kind(),
+                                                     &break_kind()};
   return kinds;
 }
 

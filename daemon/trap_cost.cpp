@@ -61,6 +61,11 @@ StopCosts StopCosts::of_qemu(std::string_view version) {
   return {kStop, flushes(version) ? kFlushes : kStop * 2};
 }
 
+StopCosts StopCosts::of_kvm() {
+  constexpr std::chrono::duration<double> kStop{0.0002};
+  return {kStop, kStop};
+}
+
 double expected_rate(const SyscallDemand& demand, const os::linux_os::SyscallAbi& abi) {
   double rate = demand.all ? kAll : 0;
   for (const std::uint32_t number : demand.numbers) {

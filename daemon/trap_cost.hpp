@@ -17,6 +17,8 @@ struct StopCosts {
 
   // Of QEMU under TCG: up to 10.1 it flushes its translations at every stop of a breakpoint.
   [[nodiscard]] static StopCosts of_qemu(std::string_view version);
+  // Not measured: there was no KVM at hand.
+  [[nodiscard]] static StopCosts of_kvm();
 };
 
 // Syscalls a second, of a busy guest, that would be noticed at this entry: all, or those asked for.

@@ -284,9 +284,29 @@ TEST(Planner, LeavesCallsToTheExecutionLogWhenThatIsAskedFor) {
   EXPECT_EQ(Planner::for_accelerator(true, kExecLog).error().code, Errc::kUsage);
 }
 
-TEST(Planner, BreaksUnderKvm) {
+// The fifth is refused. [QEMU target/i386/kvm/kvm.c, kvm_arch_insert_hw_breakpoint]
+TEST(Planner, UsesDebugRegistersUnderKvmAndSaysThatNobodyHasMeasuredThem) {
   Guest guest;
-  const auto plans = Planner::for_accelerator(true, "")->entries(guest.view, guest.model);
+  guest.model.entries.push_back({Kind::kInt80, kIntEntry, "test"});
+  auto plans = Planner::for_accelerator(true, "")->entries(guest.view, guest.model);
+  ASSERT_TRUE(plans);
+  EXPECT_EQ(kinds_of(*plans), "hardware hardware ");
+  EntryPlan& plan = plans->at(0);
+  ASSERT_EQ(plan.traps.size(), 1u);
+  EXPECT_EQ(plan.traps[0].point, (Point{PointKind::kHardwareBreakpoint, kEntry, 1}));
+  EXPECT_TRUE(plan.traps[0].is_breakpoint());
+  EXPECT_NE(plan.to_string().find("never measured"), std::string::npos) << plan.to_string();
+  ASSERT_TRUE(plan.fall_back("refused with E22"));
+  EXPECT_EQ(plan.traps[0].point, (Point{PointKind::kSoftwareBreakpoint, kEntry, 1}));
+}
+
+TEST(Planner, KnowsNoDebugRegistersUnderTcg) {
+  EXPECT_EQ(Planner::for_accelerator(false, "hardware").error().code, Errc::kUsage);
+}
+
+TEST(Planner, BreaksUnderKvmWhenAsked) {
+  Guest guest;
+  const auto plans = Planner::for_accelerator(true, "break")->entries(guest.view, guest.model);
   ASSERT_TRUE(plans);
   EXPECT_EQ(kinds_of(*plans), "break ");
 }

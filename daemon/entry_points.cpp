@@ -17,7 +17,7 @@ EntryPoints::EntryPoints(std::vector<std::uint64_t> offsets) : offsets_(std::mov
   offsets_.erase(std::unique(offsets_.begin(), offsets_.end()), offsets_.end());
   const auto wanted = static_cast<unsigned>(std::bit_width(offsets_.size() * kBitsPerEntry));
   hash_bits_ = std::clamp(wanted, hash_bits_, kMostHashBits);
-  maybe_.resize(std::size_t{1} << (hash_bits_ - 6));
+  maybe_.resize((std::size_t{1} << hash_bits_) / 64);
   for (const std::uint64_t offset : offsets_) {
     const std::uint64_t bit = hash(offset);
     maybe_[bit / 64] |= std::uint64_t{1} << bit % 64;

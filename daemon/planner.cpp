@@ -103,6 +103,13 @@ Result<EntryPlan> Planner::plan_entry(const Request& request) const {
   return best;
 }
 
+// KVM's watchpoints are the CPU's four debug registers: none covers a span of slots. Under TCG both
+// kinds of breakpoints are the same.
+bool Planner::is_possible(const TrapKind& kind, bool is_kvm) {
+  if (is_kvm) return &kind == &break_kind() || &kind == &hardware_kind();
+  return &kind != &hardware_kind();
+}
+
 Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
                                          std::string_view qemu_version) {
   Planner planner;
@@ -114,11 +121,7 @@ Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
     return planner;
   }
   for (const TrapKind* kind : trap_kinds()) {
-    // KVM's watchpoints are the CPU's four debug registers: none covers a span of slots. Under TCG
-    // both kinds of breakpoints are the same.
-    if (is_kvm ? kind != &break_kind() && kind != &hardware_kind() : kind == &hardware_kind()) {
-      continue;
-    }
+    if (!is_possible(*kind, is_kvm)) continue;
     // Every kind may serve an entry that the chosen one cannot; the table only when it is chosen.
     const bool is_chosen = only == kind->name();
     if (is_chosen) planner.chosen_ = kind;

@@ -57,6 +57,7 @@ class Planner {
   [[nodiscard]] bool uses_exec_log() const { return exec_log_; }
 
  private:
+  [[nodiscard]] static bool is_possible(const TrapKind& kind, bool is_kvm);
   struct Request {
     os::GuestView& guest;
     os::OsModel& model;

@@ -45,10 +45,11 @@ constexpr int kLastMinorThatFlushes = 1;
 bool flushes(std::string_view version) {
   int major = 0;
   int minor = 0;
-  const char* const end = version.data() + version.size();
-  const auto [dot, error] = std::from_chars(version.data(), end, major);
+  const auto [dot, error] = std::from_chars(version.data(), version.data() + version.size(), major);
   if (error != std::errc{}) return true;
-  if (dot != end) std::from_chars(dot + 1, end, minor);
+  const auto digits = static_cast<std::size_t>(dot - version.data());
+  const std::string_view rest = version.substr(std::min(digits + 1, version.size()));
+  std::from_chars(rest.data(), rest.data() + rest.size(), minor);
   return std::pair(major, minor) <= std::pair(kLastMajorThatFlushes, kLastMinorThatFlushes);
 }
 

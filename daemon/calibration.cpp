@@ -18,9 +18,15 @@ bool breaks_at(const EntryPlan& plan, Va address) {
   });
 }
 
-bool notices_all(const EntryPlan& plan) {
-  return std::ranges::none_of(
-      plan.traps, [](const Trap& trap) { return std::holds_alternative<DispatchTrap>(trap.what); });
+// Whether the plan's own traps notice a syscall of this number.
+bool notices(const EntryPlan& plan, std::uint32_t number) {
+  return std::ranges::any_of(plan.traps, [&](const Trap& trap) {
+    const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
+    if (dispatch == nullptr) return true;
+    if (trap.is_breakpoint() || !dispatch->dispatch->table) return false;
+    const Va slot = dispatch->dispatch->slot(number).start;
+    return VaRange{trap.point.at, trap.point.at + trap.point.size_bytes}.contains(slot);
+  });
 }
 
 }  // namespace
@@ -52,6 +58,10 @@ Result<> Calibration::entered(const ProofTrap& what, const Actor& actor, std::ui
   return subject.proof.is_complete() ? conclude(subject) : Result<>{};
 }
 
+const os::linux_os::SyscallAbi& Calibration::abi_of(const ProofTrap& what) const {
+  return *os::linux_os::find_abi(subjects_.at(what.subject).plan.entry.kind);
+}
+
 void Calibration::noticed(const Actor& actor, std::uint32_t number) {
   if (is_over()) return;
   for (Subject& subject : subjects_) subject.proof.noticed(actor.thread.tid, number);
@@ -59,7 +69,7 @@ void Calibration::noticed(const Actor& actor, std::uint32_t number) {
 
 // So that it is noticed, asked for or not. kNotFound: a syscall that has no handler.
 Result<> Calibration::expect(Subject& subject, std::uint32_t number) {
-  if (notices_all(subject.plan)) return {};
+  if (notices(subject.plan, number)) return {};
   const SyscallDemand demand{false, {number}};
   const auto traps = SWAT_TRY(subject.plan.kind->entry(guest_, model_, subject.plan.entry, demand));
   SWAT_CHECK(traps_.add(traps));

@@ -12,6 +12,7 @@
 #include "daemon/trap.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
+#include "osmodels/emulation.hpp"
 
 namespace swat::daemon {
 
@@ -30,6 +31,9 @@ class CallLog {
   // The call that led to a read in the span watched from `watch` on, if it was one. The guest
   // stands still.
   [[nodiscard]] std::optional<Call> import_at(unsigned vcpu, Va watch, const os::Thread& thread);
+  // The call that a vCPU which stands before a read of a slot is about to make, if it is one. The
+  // guest stands still.
+  [[nodiscard]] std::optional<Call> import_of(const os::SlotRead& read, const os::Thread& thread);
   // Every call that may have brought the vCPU where it stands, whatever watch is named: one a span.
   struct Candidate {
     Va watch;
@@ -37,10 +41,10 @@ class CallLog {
     bool certain;  // the very instruction that called goes through a slot of the span
   };
   [[nodiscard]] std::vector<Candidate> imports_at(unsigned vcpu, const os::Thread& thread);
-  // False when it is not one that was selected, or a breakpoint on the callee reports it itself.
-  bool import(Call call, const Actor& actor);
-  // The breakpoint of `what` has been hit at `pc`. False: it is of nobody that was selected.
-  bool function(const FunctionTrap& what, Va pc, const Actor& actor);
+  // None when it is not one that was selected, or a breakpoint on the callee reports it itself.
+  std::optional<LoggedFunction> import(Call call, const Actor& actor);
+  // The breakpoint of `what` has been hit at `pc`. None: it is of nobody that was selected.
+  std::optional<LoggedFunction> function(const FunctionTrap& what, Va pc, const Actor& actor);
   // The instruction at `pc`, whose call has been logged, was not executed: its page was absent. The
   // thread will be back there, and that is no second call.
   void will_be_back(std::uint32_t tid, Va pc, Va sp) { faulted_[tid] = {pc, sp}; }

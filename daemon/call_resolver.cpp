@@ -147,6 +147,24 @@ Result<Va> slot_of_call(VirtualMemory& memory, Va return_address) {
   return fail(Errc::kNotFound, "no call before the return address", return_address.value);
 }
 
+Result<Va> address_of_load(VirtualMemory& memory, Va next) {
+  std::array<std::byte, 4> code{};
+  SWAT_CHECK(memory.read(next - code.size(), code));
+  return next + static_cast<std::uint64_t>(displacement(code));
+}
+
+Result<bool> is_called_from(VirtualMemory& memory, Va return_address, Va entry) {
+  std::array<std::byte, 5> code{};
+  SWAT_CHECK(memory.read(return_address - code.size(), code));
+  const Va direct =
+      return_address + static_cast<std::uint64_t>(displacement(std::span(code).subspan(1)));
+  if (code[0] == std::byte{0xe8} && direct == entry) return true;
+  const auto slot = slot_of_call(memory, return_address);
+  if (slot) return SWAT_TRY(read_as<std::uint64_t>(memory, *slot)) == entry.value;
+  if (code[0] == std::byte{0xe8}) return false;
+  return tl::unexpected(slot.error());
+}
+
 bool is_import_target(ProcessView& view, VirtualMemory& memory, Va target) {
   if (view.module_at(target) == nullptr) return false;
   const auto leads_there = [&](const LoadedModule& loaded) {
@@ -179,9 +197,31 @@ std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const
             name_of(*loaded, slots, memory, site),
             module_name(view, target),
             {},
-            site.return_address};
+            site.return_address,
+            {}};
+  if (site.return_address && !site.sp.is_null()) {
+    call.frame = CallFrame{target, site.sp, *site.return_address, loaded->image->word_bytes};
+  }
   if (call.module == loaded->module.name()) follow_lazy_stub(view, *loaded, call);
   if (site.return_address) call.caller_module = module_name(view, *site.return_address);
+  return call;
+}
+
+std::optional<Call> resolve_slot(const ProcessView& view, Va slot, Va callee,
+                                 std::optional<Va> return_address) {
+  const LoadedModule* loaded = view.module_at(slot);
+  if (loaded == nullptr || loaded->image == nullptr) return {};
+  const auto& slots = loaded->image->slots;
+  const auto known =
+      std::ranges::lower_bound(slots, slot - loaded->module.base, {}, &ImageSlot::offset);
+  if (known == slots.end() || loaded->module.base + known->offset != slot) return {};
+  Call call;
+  call.address = callee;
+  call.function = known->name;
+  call.module = module_name(view, callee);
+  call.return_address = return_address;
+  if (call.module == loaded->module.name()) follow_lazy_stub(view, *loaded, call);
+  if (return_address) call.caller_module = module_name(view, *return_address);
   return call;
 }
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <fstream>
+
 #include "daemon/image_cache.hpp"
+#include "daemon/isf.hpp"
 #include "daemon/module_traps.hpp"
 #include "daemon/printable.hpp"
 
@@ -76,6 +79,23 @@ Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
     }
     return {};
   });
+}
+
+Result<> print_profile(os::GuestView& guest, const std::string& isf) {
+  const os::KernelDescription kernel = SWAT_TRY(os::describe_linux(guest));
+  fmt::print("# {}\n# offsets in bytes, from {}; {}\n", printable(kernel.banner),
+             kernel.profile.source, kernel.acceptance);
+  for (const os::ProfileField& field : os::profile_fields()) {
+    const os::MemberOffset& offset = kernel.profile.*field.member;
+    if (offset) fmt::print("{}.{} {}\n", field.structure, field.path, *offset);
+  }
+  if (isf.empty()) return {};
+  const std::string text = SWAT_TRY(to_isf(kernel));
+  std::ofstream file(isf, std::ios::binary);
+  file << text;
+  file.flush();
+  if (!file) return fail(Errc::kUsage, "cannot write " + isf);
+  return {};
 }
 
 }  // namespace swat::daemon

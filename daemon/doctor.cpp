@@ -72,7 +72,10 @@ Result<> measure_stops(gdbproto::Session& session, const std::vector<EntryPlan>&
   return {};
 }
 
-std::string why_no_log(Vm& vm) {
+std::string why_no_log(Vm& vm, const os::OsModel& model) {
+  if (vm.guest().architecture() != os::Architecture::kX86_64 || model.word_bytes() != 8) {
+    return "no, of x86_64 guests only";
+  }
   const auto fifo = vm.prepare_log();
   return fifo ? "possible; the guest is 20 to 40 times slower meanwhile, and QEMU's own log silent"
               : "no, " + fifo.error().what;
@@ -97,12 +100,17 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
   fmt::print("calls: {}\n", planner.uses_exec_log()        ? "execution log"
                             : planner.imports() == nullptr ? "only those named with --break"
                                                            : "import watches");
-  fmt::print("calls by the execution log (--traps exec-log): {}\n", why_no_log(vm));
+  fmt::print("calls by the execution log (--traps exec-log): {}\n", why_no_log(vm, model));
+  const auto silent = vm.can_run_silently();
+  fmt::print("stops at breakpoints: {}\n",
+             silent ? "silent, and QEMU keeps its translations, in a trace without watchpoints"
+                    : "reported, as " + silent.error().what);
   if (!vm.was_running()) {
     fmt::print("the guest is paused: nothing measured\n");
     return {};
   }
   SWAT_CHECK(measure_interrupts(vm.session()));
+  if (vm.guest().machine().stops_before_access) return {};  // it would stop there for ever
   return measure_stops(vm.session(), plans);
 }
 

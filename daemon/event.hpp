@@ -27,10 +27,11 @@ struct ReturnEvent {
     kReturned,     // to its caller, or for execve into the new image
     kInChild,      // of fork and its kin, in the new thread; noticed with that thread's first event
     kInterrupted,  // a signal has come; the caller will see EINTR, or the call starts once more
-    kNever,        // exit and exit_group do not
-    kDied,         // the thread was killed in it
+    kNever,        // exit and exit_group do not; nor does a function in which execve succeeds
+    kDied,         // the thread was killed in it, or has ended in this function
     kUnfinished,   // tracing has ended first
     kMissed,       // it has returned, and we have not seen it
+    kUnwound,      // of a function: longjmp, or an exception, has left it
   };
 
   std::uint64_t call = 0;  // sequence number of the syscall's event; of the parent's, in a child
@@ -55,6 +56,22 @@ struct CallEvent {
   std::string module;        // that holds the function; empty when not known
   std::optional<Va> caller;  // return address
   std::string caller_module;
+};
+
+// The end of a function's call. Where they are asked for, every call event has one.
+struct CallReturnEvent {
+  using Outcome = ReturnEvent::Outcome;
+
+  std::uint64_t call = 0;  // sequence number of the call's event
+  Va address;
+  std::string function;
+  std::string module;
+  // The result register as it is: what of it counts depends on the function's type. Of one that
+  // returns an int the upper half is left over from something else.
+  std::optional<std::uint64_t> result;
+  Outcome outcome = Outcome::kReturned;
+  std::optional<std::chrono::nanoseconds> duration;  // as those of a syscall
+  std::optional<std::chrono::nanoseconds> guest_duration;
 };
 
 struct ModuleEvent {
@@ -83,7 +100,9 @@ struct Event {
   std::uint32_t pid = 0;
   std::uint32_t tid = 0;
   std::string process;  // name
-  std::variant<SyscallEvent, ReturnEvent, CallEvent, ModuleEvent, ProcessEvent, GapEvent> what;
+  std::variant<SyscallEvent, ReturnEvent, CallEvent, CallReturnEvent, ModuleEvent, ProcessEvent,
+               GapEvent>
+      what;
 };
 
 }  // namespace swat::daemon

@@ -21,6 +21,8 @@ std::string_view to_string(ReturnEvent::Outcome outcome) {
       return "unfinished";
     case Outcome::kMissed:
       return "missed";
+    case Outcome::kUnwound:
+      return "unwound";
   }
   return "?";
 }

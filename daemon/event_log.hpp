@@ -15,7 +15,7 @@ class EventLog {
  public:
   void add(std::unique_ptr<Sink> sink) { sinks_.push_back(std::move(sink)); }
   // From now on syscalls and calls above the cap become gap events, one a second for each name.
-  void cap(RateCap cap) { cap_ = std::move(cap); }
+  void cap(std::optional<RateCap> cap) { cap_ = std::move(cap); }
 
   // Who the next events are of.
   struct Scene {

@@ -21,6 +21,13 @@ std::string_view caller_module(const ProcessView& view, const Execution& block) 
   return name.starts_with("ld-linux") || name.starts_with("ld.so") ? std::string_view{} : name;
 }
 
+// What a burst has taken (many times kEnough, while the guest could not be stopped) is given back.
+template <class T>
+void empty(std::vector<T>& burst) {
+  burst.clear();
+  if (burst.capacity() > 2 * kEnough) burst.shrink_to_fit();
+}
+
 }  // namespace
 
 // --- On and off
@@ -34,7 +41,7 @@ Result<std::unique_ptr<ExecLog>> ExecLog::start(const Context& context,
 
 Result<> ExecLog::switch_on(std::vector<Va> syscall_entries) {
   StoppedGuest& guest = with_.vm.guest();
-  if (guest.architecture() != os::Architecture::kX86_64) {
+  if (guest.architecture() != os::Architecture::kX86_64 || with_.model.word_bytes() != 8) {
     return fail(Errc::kUnsupported, "the execution log is read of x86_64 guests only");
   }
   std::vector<Va> writes;
@@ -55,7 +62,8 @@ Result<> ExecLog::switch_on(std::vector<Va> syscall_entries) {
     filter.set_context_switches(with_.model.context_switches());
     if (!writes.empty()) filter.set_ends_of_page_table_writes(std::move(writes));
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
-      filter.set_vcpu(vcpu, guest.reg_or_zero(vcpu, "cr3"), !guest.in_kernel(vcpu));
+      filter.set_vcpu(vcpu, guest.reg_or_zero(vcpu, guest.machine().user_root),
+                      !guest.in_kernel(vcpu));
     }
     spaces_.sync(filter);
   }
@@ -142,7 +150,7 @@ Result<> ExecLog::resolve(const Actor& actor) {
   read_slots();
   Here here;
   for (const Kept& kept : kept_) name(kept, here, actor);
-  kept_.clear();
+  empty(kept_);
   filter.forget_told();
   last_scene_.reset();
   return {};
@@ -156,7 +164,7 @@ void ExecLog::confirm_page_tables() {
   take_kept();
   ExecLogFilter& filter = pause_->filter();
   for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
-    const std::uint64_t cr3 = guest.reg_or_zero(vcpu, "cr3");
+    const std::uint64_t cr3 = guest.reg_or_zero(vcpu, guest.machine().user_root);
     if (cr3 == 0 || filter.confirm(vcpu, cr3)) continue;
     tell_gap("calls may have been taken for another process's");
   }
@@ -264,8 +272,8 @@ void ExecLog::write() {
                                                    {},
                                                    std::move(call.caller_module)});
   }
-  calls_.clear();
-  scenes_.clear();
+  empty(calls_);
+  empty(scenes_);
 }
 
 void ExecLog::tell_gap(std::string reason) { with_.log.write({}, GapEvent{0, std::move(reason)}); }

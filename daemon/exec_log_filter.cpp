@@ -219,7 +219,10 @@ void ExecLogFilter::claim_interruption(Vcpu& vcpu, const TraceLine& line) {
   interruptions_.erase(found);
   if (vcpu.last_space == nullptr) return;
   vcpu.interrupted = true;
-  if (is_wanted(*vcpu.last_space, vcpu, pc)) expect_in(*vcpu.last_space, pc);
+  // Of a block that had its line, where it was entered from has been asked then.
+  const bool had_line = pc == vcpu.last;
+  const bool wanted = had_line ? vcpu.last_kept : is_wanted(*vcpu.last_space, vcpu, pc);
+  if (wanted) expect_in(*vcpu.last_space, pc);
 }
 
 // --- Page tables

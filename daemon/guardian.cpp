@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ Result<> detach_once(const GuardianDuty& duty) {
   gdbproto::Session session(*link);
   SWAT_CHECK(session.handshake());
   for (const std::string& command : duty.restore_log) SWAT_CHECK(session.monitor(command));
+  // A step that goes on is better than a guest that we do not let go.
+  if (const auto ended = session.end_steps(); !ended) spdlog::debug("{}", ended.error().what);
   return session.detach(duty.leave_paused);
 }
 

@@ -51,6 +51,18 @@ void put(Json& json, const CallEvent& call) {
   json["caller_module"] = call.caller_module.empty() ? Json() : Json(call.caller_module);
 }
 
+void put(Json& json, const CallReturnEvent& done) {
+  json["event"] = "return";
+  json["call"] = done.call;
+  json["address"] = hex(done.address.value);
+  json["function"] = done.function;
+  json["module"] = done.module.empty() ? Json() : Json(done.module);
+  json["outcome"] = to_string(done.outcome);
+  json["result"] = done.result ? Json(static_cast<std::int64_t>(*done.result)) : Json();
+  json["duration_ns"] = nanoseconds(done.duration);
+  json["guest_duration_ns"] = nanoseconds(done.guest_duration);
+}
+
 void put(Json& json, const ModuleEvent& module) {
   json["event"] = module.loaded ? "module_loaded" : "module_unloaded";
   json["start"] = hex(module.module.range.start.value);

@@ -1,13 +1,16 @@
 // swatd: attach, do what was asked, leave the VM as it was found.
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 
 #include "daemon/commands.hpp"
 #include "daemon/options.hpp"
-#include "daemon/run_cost.hpp"
+#include "daemon/profile_files.hpp"
+#include "daemon/trace_command.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -41,11 +44,12 @@ int complain(const Error& error, bool attached) {
   return exit_code(error, attached);
 }
 
-Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name) {
+Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name,
+                                                os::ProfileStore* store) {
   std::string reasons;
   for (const os::OsProbe& probe : os::os_probes()) {
     if (name != "auto" && name != probe.name) continue;
-    auto model = probe.attach(vm.guest());
+    auto model = probe.attach(vm.guest(), store);
     if (model || model.error().code == Errc::kDisconnected) return model;
     reasons += std::string(reasons.empty() ? "" : "; ") + std::string(probe.name) + ": " +
                model.error().what;
@@ -54,38 +58,34 @@ Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name)
   return fail(Errc::kUnsupported, "the guest is not one that swatd knows: " + reasons);
 }
 
-Result<> trace(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, const Options& options,
-               Planner planner) {
-  if (!vm.was_running() && !options.run) {
-    return fail(Errc::kUsage,
-                "the guest is paused: resume it (QMP cont) first, or pass --run to have it run "
-                "while it is traced and paused again at the end");
+// A guest that was stopped in the middle of a change (a process being made, its files not open yet)
+// may show nothing to go by: the next moment may.
+Result<std::unique_ptr<os::OsModel>> find_model_in_time(Vm& vm, const std::string& name,
+                                                        os::ProfileStore* store) {
+  constexpr int kMoments = 4;
+  constexpr std::chrono::milliseconds kBetween{50};
+  auto model = find_model(vm, name, store);
+  for (int i = 1; i < kMoments && !model && model.error().code == Errc::kUnsupported; ++i) {
+    if (!vm.was_running()) break;
+    spdlog::debug("{}; once more in {} ms", model.error().what, kBetween.count());
+    SWAT_CHECK(vm.run_for(kBetween));
+    model = find_model(vm, name, store);
   }
-  EventLog log;
-  log.add(make_swat_sink(SWAT_TRY(LineFile::open(options.log)), options.names));
-  if (!options.json.empty()) log.add(make_json_sink(SWAT_TRY(LineFile::open(options.json))));
-  if (options.rate_cap) log.cap(RateCap(*options.rate_cap, RateCap::Clock::now()));
-  vm.close_monitor();
-  std::optional<CostReading> before;
-  if (options.stats) before = CostReading::take(vm, model);
-  Tracer tracer(vm, model, loop, log, std::move(planner), options.trace);
-  const auto traced = tracer.run();
-  spdlog::info("{} events, {} stops, {} of them no event", log.written(),
-               vm.session().stats().stops, tracer.idle_stops());
-  if (before) {
-    const auto after = CostReading::take(vm, model);
-    for (const auto& line : describe_cost(*before, after, {log.traced(), tracer.idle_stops()})) {
-      spdlog::info("stats: {}", line);
-    }
-  }
-  return traced;
+  return model;
 }
 
-Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options) {
+Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
+                 const OptionsReader& reread) {
   Planner planner = SWAT_TRY(Planner::make(vm, options.traps));
-  const auto model = SWAT_TRY(find_model(vm, options.os));
-  spdlog::info("{} {} on QEMU {} ({})", model->name(), model->version(), vm.qemu_version(),
-               vm.is_kvm() ? "KVM" : "TCG");
+  if (options.command == Command::kProfile) return print_profile(vm.guest(), options.isf);
+  const auto start = std::chrono::steady_clock::now();
+  const auto folder = options.profile_cache ? ProfileFiles::default_folder() : std::nullopt;
+  std::optional<ProfileFiles> store;
+  if (folder) store.emplace(*folder);
+  const auto model = SWAT_TRY(find_model_in_time(vm, options.os, store ? &*store : nullptr));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  spdlog::info("{} {} on QEMU {} ({}), found in {:.2f} s", model->name(), model->version(),
+               vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG", took.count());
   switch (options.command) {
     case Command::kPs:
       return print_processes(*model);
@@ -95,8 +95,10 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options) {
       return print_functions(*model, options.pid, options.glob);
     case Command::kDoctor:
       return print_doctor(vm, *model, planner, options.trace.selection);
+    case Command::kProfile:
+      break;
     case Command::kTrace:
-      return trace(vm, *model, loop, options, std::move(planner));
+      return trace({vm, *model, loop, options, reread}, std::move(planner));
   }
   return fail(Errc::kUsage, "no such command");
 }
@@ -114,6 +116,10 @@ int run(int argc, char** argv) {
   if (!options) return complain(options.error(), false);
   if (!*options) return 0;
   set_up_diagnostics((*options)->verbosity);
+  // Blocks of this size go back to the system when they are freed. Unset, glibc raises the limit to
+  // the largest it has seen, and swatd would stay as large as its largest burst. [mallopt(3)]
+  constexpr int kOwnMapping = 512 << 10;
+  mallopt(M_MMAP_THRESHOLD, kOwnMapping);
   // A log's reader that goes away, or the guardian's end, is a failed write: the VM is released.
   std::signal(SIGPIPE, SIG_IGN);
   auto guardian = Guardian::start();
@@ -121,7 +127,7 @@ int run(int argc, char** argv) {
   gdbproto::IoLoop loop;
   auto vm = Vm::attach(loop, *guardian, (*options)->attach);
   if (!vm) return complain(vm.error(), false);
-  const auto done = execute(**vm, loop, **options);
+  const auto done = execute(**vm, loop, **options, [&] { return parse_options(argc, argv); });
   std::fflush(stdout);
   const auto released = (*vm)->release();
   if (!done) return complain(done.error(), true);

@@ -65,7 +65,7 @@ Result<> ModuleTraps::arm(ProcessView& view) {
 void ModuleTraps::add_slots(const ProcessView& view, std::vector<Trap>& traps) const {
   if (imports_ == nullptr) return;
   for (const LoadedModule& loaded : view.modules) {
-    if (loaded.image == nullptr) continue;
+    if (!may_trap(loaded)) continue;
     for (const VaRange& slots : loaded.slot_ranges()) {
       if (auto more = imports_->imports(slots))
         traps.insert(traps.end(), more->begin(), more->end());
@@ -77,7 +77,7 @@ std::vector<Trap> ModuleTraps::functions_of(const ProcessView& view) const {
   std::vector<Trap> traps;
   if (breaks_.functions.empty()) return traps;
   for (const LoadedModule& loaded : view.modules) {
-    if (loaded.image != nullptr) add_functions(loaded, traps);
+    if (may_trap(loaded)) add_functions(loaded, traps);
   }
   return traps;
 }

@@ -27,16 +27,18 @@ struct FunctionBreaks {
 
 class ModuleTraps {
  public:
-  // `imports` may be null: then no slots are watched. Of the others those that `calls` wants. All
-  // references outlive this.
+  // `imports` may be null: then no slots are watched. Of the others those that `calls` wants.
+  // Images of narrower words than `least_word_bytes` get no traps: QEMU's stub does not tell the
+  // registers of AArch32 code on an AArch64 CPU (facts/qemu.md 3). All references outlive this.
   ModuleTraps(ProcessTable& processes, TrapSet& traps, EventLog& log, const TrapKind* imports,
-              FunctionBreaks breaks, CallFilter calls = {})
+              FunctionBreaks breaks, CallFilter calls = {}, unsigned least_word_bytes = 0)
       : processes_(processes),
         traps_(traps),
         log_(log),
         imports_(imports),
         breaks_(std::move(breaks)),
-        calls_(std::move(calls)) {}
+        calls_(std::move(calls)),
+        least_word_bytes_(least_word_bytes) {}
 
   // Reads what the thread's process has mapped now, logs the difference, and moves the traps. The
   // guest is stopped. `announce` is false for what was there before we came.
@@ -51,6 +53,9 @@ class ModuleTraps {
  private:
   void leave_old_spaces(const os::Process& process);
   [[nodiscard]] Result<> arm(ProcessView& view);
+  [[nodiscard]] bool may_trap(const LoadedModule& loaded) const {
+    return loaded.image != nullptr && loaded.image->word_bytes >= least_word_bytes_;
+  }
   void select_slots(ProcessView& view) const;
   void add_slots(const ProcessView& view, std::vector<Trap>& traps) const;
   [[nodiscard]] std::vector<Trap> functions_of(const ProcessView& view) const;
@@ -63,6 +68,7 @@ class ModuleTraps {
   const TrapKind* imports_;
   FunctionBreaks breaks_;
   CallFilter calls_;
+  unsigned least_word_bytes_;
   std::unordered_map<std::uint64_t, std::vector<Trap>> armed_;  // by memory object
   std::vector<Trap> refused_;  // over the budget, of what was there before us
   bool began_ = false;         // something was announced: what comes now was not there before us

@@ -19,6 +19,7 @@ struct Raw {
   std::optional<std::string> syscalls;
   std::vector<std::string> calls;
   std::vector<std::string> processes;
+  std::string returns;
   bool follow = false;
 
   [[nodiscard]] bool selects() const {
@@ -35,6 +36,8 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--ram", options.attach.ram,
                  "how to read guest RAM (default: the best that works)")
       ->check(CLI::IsMember({"file", "process", "stub"}));
+  app.add_flag("!--no-profile-cache", options.profile_cache,
+               "find everything anew, and keep nothing of this kernel for the next run");
   app.add_flag("-v,--verbose", options.verbosity, "tell decisions (-v), wire bytes (-vv)");
 }
 
@@ -43,7 +46,10 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
       ->capture_default_str();
   app.add_option("--json", options.json, "JSON lines go to FILE as well; - is stdout");
   app.add_flag("--names", options.names, "append syscall name and process to SWAT's lines");
-  app.add_flag("--returns", options.trace.returns, "log the results of syscalls, too");
+  // A value goes with '=' only: the word after the bare option may be a command.
+  app.add_flag("--returns{syscalls}", raw.returns,
+               "log results, too: of syscalls; --returns=calls: of functions; "
+               "--returns=syscalls,calls: of both");
   app.add_option("--duration", raw.duration_s, "detach after so many seconds")
       ->check(CLI::PositiveNumber);
   app.add_option("--max-events", raw.max_events, "detach after so many syscalls and calls")
@@ -64,6 +70,14 @@ void add_tracing(CLI::App& app, Options& options, Raw& raw) {
   app.add_flag("--run", options.run, "run a guest that is paused, and pause it again at the end");
 }
 
+// Options as NAME = VALUE; what is on the command line goes before.
+void add_config(CLI::App& app, Options& options) {
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.set_config("--config", "",
+                 "more options, NAME = VALUE a line (TOML); SIGHUP reads it again while tracing")
+      ->each([&](const std::string& path) { options.config = path; });
+}
+
 // One value each time it is given: the word after that may be a command.
 void add_list(CLI::App& app, const char* name, std::vector<std::string>& values, const char* help) {
   app.add_option(name, values, help)
@@ -72,12 +86,13 @@ void add_list(CLI::App& app, const char* name, std::vector<std::string>& values,
 }
 
 void add_selection(CLI::App& app, Raw& raw) {
-  app.add_option("-e", raw.syscalls,
+  app.add_option("-e,--trace", raw.syscalls,
                  "system calls, as strace names them: trace=open,execve; !close (all but); "
                  "%process; all; none");
   add_list(app, "--calls", raw.calls, "calls of MODULE!FUNCTION (globs) only; none");
-  add_list(app, "-p", raw.processes, "events of this process only: PID or NAME, as ps lists them");
-  app.add_flag("-f", raw.follow, "and of what they fork from now on");
+  add_list(app, "-p,--process", raw.processes,
+           "events of this process only: PID or NAME, as ps lists them");
+  app.add_flag("-f,--follow-forks", raw.follow, "and of what they fork from now on");
 }
 
 void add_commands(CLI::App& app, Options& options, Raw& raw) {
@@ -94,6 +109,8 @@ void add_commands(CLI::App& app, Options& options, Raw& raw) {
   functions->add_option("-p,--pid", raw.pid, of_one);
   functions->add_option("glob", options.glob, "of these names, or MODULE!NAME")
       ->capture_default_str();
+  command("profile", "list where this kernel keeps what", Command::kProfile)
+      ->add_option("--export", options.isf, "write a symbol table for Volatility 3 (ISF) to FILE");
   command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
   app.require_subcommand(0, 1);
 }
@@ -113,6 +130,28 @@ Result<Selection> selection_of(const Raw& raw) {
   selection.processes = SWAT_TRY(ProcessFilter::parse(raw.processes, raw.follow));
   selection.breaks_on_functions = !raw.functions.empty();
   return selection;
+}
+
+Result<> take_returns(std::string_view text, TraceOptions& trace) {
+  if (text.empty() || text == "false") return {};
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    if (word == "syscalls" || word == "true") {  // true: of a configuration file
+      trace.returns = true;
+    } else if (word == "calls") {
+      trace.call_returns = true;
+    } else {
+      return fail(Errc::kUsage, "--returns is of syscalls, or =calls, or =syscalls,calls");
+    }
+    begin = end + 1;
+  }
+  const Selection& selection = trace.selection;
+  if (trace.call_returns && selection.calls.is_none() && !selection.breaks_on_functions) {
+    return fail(Errc::kUsage, "--returns=calls: with --calls none there are none");
+  }
+  return {};
 }
 
 // "100/s", or "100".
@@ -144,6 +183,9 @@ Result<Options> checked(Options options, const Raw& raw) {
     return fail(Errc::kUsage, "-e, --calls, -p and -f are for tracing, not for this command");
   }
   options.trace.selection = SWAT_TRY(selection_of(raw));
+  SWAT_CHECK(take_returns(raw.returns, options.trace));
+  options.trace.selection.watches_returns =
+      options.trace.call_returns || (options.trace.returns && options.traps != break_kind().name());
   constexpr double kLongest = 1e9;  // 30 years
   if (!(raw.duration_s <= kLongest)) return fail(Errc::kUsage, "--duration is too long");
   if (raw.duration_s > 0) {
@@ -171,6 +213,7 @@ Result<std::optional<Options>> parse_options(int argc, const char* const* argv) 
   add_tracing(app, options, raw);
   add_selection(app, raw);
   add_commands(app, options, raw);
+  add_config(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

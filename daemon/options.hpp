@@ -11,7 +11,7 @@
 
 namespace swat::daemon {
 
-enum class Command { kTrace, kPs, kModules, kFunctions, kDoctor };
+enum class Command { kTrace, kPs, kModules, kFunctions, kProfile, kDoctor };
 
 struct Options {
   Command command = Command::kTrace;
@@ -20,6 +20,7 @@ struct Options {
   std::string traps;  // a TrapKind's name; "" lets the planner choose
   std::string log = "-";
   std::string json;                       // "" for none
+  std::string config;                     // file that some of these were read from; "" for none
   std::optional<std::uint64_t> rate_cap;  // events of one name a second
   bool stats = false;
   bool names = false;
@@ -27,6 +28,8 @@ struct Options {
   TraceOptions trace;
   std::optional<std::uint32_t> pid;  // ps, modules, functions
   std::string glob = "*";            // functions
+  std::string isf;                   // profile; "" for none
+  bool profile_cache = true;         // keep what is found of a kernel for the next run
   int verbosity = 0;
 };
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "osmodels/architecture.hpp"
+
 namespace swat::daemon {
 namespace {
 
@@ -37,8 +39,8 @@ std::string EntryPlan::to_string() const {
     points = fmt::format("{} {}{}", traps.size(), name,
                          traps.size() == 1 ? "" : (name.ends_with('h') ? "es" : "s"));
   }
-  return fmt::format("{}, {}, expected: {}{}{}", kind->name(), points, cost.to_string(),
-                     why.empty() ? "" : "; ", why);
+  return fmt::format("{}, {}, expected: {}{}{}{}", kind->name(), points, cost.to_string(),
+                     is_silent ? ", as the stops are silent" : "", why.empty() ? "" : "; ", why);
 }
 
 bool EntryPlan::fall_back(std::string_view failure) {
@@ -53,8 +55,11 @@ bool EntryPlan::fall_back(std::string_view failure) {
 
 std::string Planner::objection(const TrapKind& kind, const Request& request) const {
   if (&kind != &table_kind() || chosen_ == &kind) return {};
-  // It would miss what the kernel refuses before it comes to a handler.
-  if (request.demand.all) return "all syscalls are asked for";
+  // It would miss what the kernel refuses before it comes to a handler. Where a watch on the entry
+  // itself cannot be had, the breakpoint in its place costs too much for that.
+  const bool has_entry_watch =
+      watch_kind().entry(request.guest, request.model, request.entry, request.demand).has_value();
+  if (request.demand.all && has_entry_watch) return "all syscalls are asked for";
   // Traps on 32-bit handlers cost something even when there is no 32-bit program.
   if (request.native != nullptr && request.native != &kind) return "64-bit callers are not either";
   return {};
@@ -67,7 +72,7 @@ Result<EntryPlan> Planner::consider(const TrapKind& kind, const Request& request
     return fail(Errc::kUnsupported, std::move(no));
   }
   plan.cost = expected_cost(plan.traps, request.demand, *os::linux_os::find_abi(request.entry.kind),
-                            costs_);
+                            request.costs);
   return plan;
 }
 
@@ -110,6 +115,12 @@ bool Planner::is_possible(const TrapKind& kind, bool is_kvm) {
   return &kind != &hardware_kind();
 }
 
+Result<Planner> Planner::make(const Vm& vm, std::string_view only) {
+  Planner planner = SWAT_TRY(for_accelerator(vm.is_kvm(), only, vm.qemu_version()));
+  if (vm.can_run_silently()) planner.allow_silent_runs();
+  return planner;
+}
+
 Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
                                          std::string_view qemu_version) {
   Planner planner;
@@ -138,16 +149,37 @@ Result<Planner> Planner::for_accelerator(bool is_kvm, std::string_view only,
   return planner;
 }
 
+bool Planner::may_run_silently(const Selection& selection) const {
+  const bool watches_calls = imports_ != nullptr && !selection.calls.is_none();
+  return allows_silent_runs_ && !exec_log_ && !watches_calls && !selection.watches_returns;
+}
+
 Result<std::vector<EntryPlan>> Planner::entries(os::GuestView& guest, os::OsModel& model,
                                                 const Selection& selection) const {
+  if (may_run_silently(selection)) {
+    auto plans = SWAT_TRY(entries_at(StopCosts::of_silent_runs(), guest, model, selection));
+    const auto only_breaks = [](const EntryPlan& plan) {
+      return std::ranges::all_of(plan.traps, &Trap::is_breakpoint);
+    };
+    if (std::ranges::all_of(plans, only_breaks)) {
+      for (EntryPlan& plan : plans) plan.is_silent = true;
+      return plans;
+    }
+  }
+  return entries_at(costs_, guest, model, selection);
+}
+
+Result<std::vector<EntryPlan>> Planner::entries_at(const StopCosts& costs, os::GuestView& guest,
+                                                   os::OsModel& model,
+                                                   const Selection& selection) const {
   std::vector<EntryPlan> plans;
   const TrapKind* native = nullptr;
   for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "an entry without an ABI");
-    const bool is_native = entry.kind == os::SyscallEntry::Kind::kSyscall;
+    const bool is_native = abi->word == os::machine_of(guest.architecture()).word_bytes;
     plans.push_back(SWAT_TRY(plan_entry(
-        {guest, model, entry, demand_of(selection, *abi), is_native ? nullptr : native})));
+        {guest, model, entry, demand_of(selection, *abi), is_native ? nullptr : native, costs})));
     if (is_native) native = plans.back().kind;
   }
   return plans;

@@ -22,6 +22,7 @@ struct EntryPlan {
   ExpectedCost cost;
   std::string why;                 // the kinds that were passed over, and the reason of each
   std::vector<EntryPlan> instead;  // what else can be had, in this order
+  bool is_silent = false;          // the cost is that of silent stops
 
   // "table, 2 read watches, expected: 4 stops/s of 0.2 ms; not watch: 5000 stops/s of 0.2 ms".
   [[nodiscard]] std::string to_string() const;
@@ -42,13 +43,14 @@ struct ReturnPlan {
 class Planner {
  public:
   // `only`: a TrapKind's name, or kExecLog, or "" to choose. kUsage: there is no such kind.
-  [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only) {
-    return for_accelerator(vm.is_kvm(), only, vm.qemu_version());
-  }
+  [[nodiscard]] static Result<Planner> make(const Vm& vm, std::string_view only);
   [[nodiscard]] static Result<Planner> for_accelerator(bool is_kvm, std::string_view only,
                                                        std::string_view qemu_version = {});
+  // Breakpoints may stop this QEMU silently (Vm::run_silently), while there is no watchpoint.
+  void allow_silent_runs() { allows_silent_runs_ = true; }
 
-  // For each way into the kernel the cheapest traps that notice what is selected.
+  // For each way into the kernel the cheapest traps that notice what is selected. All of them or
+  // none are silent.
   [[nodiscard]] Result<std::vector<EntryPlan>> entries(os::GuestView& guest, os::OsModel& model,
                                                        const Selection& selection = {}) const;
   [[nodiscard]] Result<ReturnPlan> returns(os::OsModel& model) const;
@@ -64,7 +66,13 @@ class Planner {
     const os::SyscallEntry& entry;
     SyscallDemand demand;
     const TrapKind* native;  // what 64-bit callers got; null: this is their entry
+    const StopCosts& costs;
   };
+  // Whether nothing that is selected takes a watchpoint but, perhaps, on an entry.
+  [[nodiscard]] bool may_run_silently(const Selection& selection) const;
+  [[nodiscard]] Result<std::vector<EntryPlan>> entries_at(const StopCosts& costs,
+                                                          os::GuestView& guest, os::OsModel& model,
+                                                          const Selection& selection) const;
   [[nodiscard]] Result<EntryPlan> consider(const TrapKind& kind, const Request& request) const;
   // Why `kind` is not to be taken although it could be had; "": it may.
   [[nodiscard]] std::string objection(const TrapKind& kind, const Request& request) const;
@@ -76,6 +84,7 @@ class Planner {
   StopCosts costs_;
   bool is_measured_ = true;
   bool exec_log_ = false;
+  bool allows_silent_runs_ = false;
 };
 
 }  // namespace swat::daemon

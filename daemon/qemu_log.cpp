@@ -3,11 +3,11 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "daemon/qemu_log_items.hpp"
+#include "daemon/qemu_version.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -18,7 +18,7 @@ constexpr std::string_view kStderr = "/dev/stderr";
 constexpr std::string_view kNowhere = "/dev/null";
 // Up to 7.2 QEMU appends to a log file that it has opened before; 11.1 empties it. [T: 7.2.22 and
 // 11.1.3; between them: taken for the worse]
-constexpr double kLastToAppend = 7.2;
+constexpr QemuVersion kLastToAppend{7, 2};
 
 std::vector<std::string> arguments_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
@@ -44,7 +44,7 @@ std::string why_not(const std::string& path, std::string_view version) {
   struct stat about {};
   if (stat(path.c_str(), &about) != 0) return "cannot be found";
   if (S_ISSOCK(about.st_mode)) return "is a socket";
-  const bool appends = std::atof(std::string(version).c_str()) <= kLastToAppend;
+  const bool appends = QemuVersion::parse(version) <= kLastToAppend;
   if (S_ISREG(about.st_mode) && about.st_size > 0 && !appends) {
     return "has something in it, which this QEMU would throw away";
   }

@@ -25,6 +25,7 @@ Result<std::vector<Trap>> ReturnLog::begin(const Planner& planner) {
 
 // All entries' ways out are one kernel's: those that cannot be found are the others' too, mostly.
 void ReturnLog::find_exit_pcs() {
+  if (vm_.guest().machine().stops_before_access) return;  // the stack pointer tells enough
   const auto entries = model_.syscall_entries();
   if (!entries) return;
   for (const os::SyscallEntry& entry : *entries) {
@@ -83,15 +84,16 @@ gdbproto::PointChanges ReturnLog::after_idle_read(const Watched& watched, const 
 }
 
 std::optional<std::uint64_t> ReturnLog::value(const Watched& watched) {
-  const auto word = read_as<std::uint64_t>(model_.kernel_memory(), watched.word.at);
+  const Va at = watched.word.value.is_null() ? watched.word.at : watched.word.value;
+  const auto word = read_as<std::uint64_t>(model_.kernel_memory(), at);
   return word ? std::optional(*word) : std::nullopt;
 }
 
 // While C code runs the stack pointer is below the saved registers, or on another stack.
 bool ReturnLog::is_return(const Watched& watched, unsigned vcpu) {
   if (!vm_.guest().in_kernel(vcpu)) return false;
-  if (exit_pcs_.contains(Va{vm_.guest().reg_or_zero(vcpu, "rip")})) return true;
-  const Va sp{vm_.guest().reg_or_zero(vcpu, "rsp")};
+  if (exit_pcs_.contains(vm_.guest().pc(vcpu))) return true;
+  const Va sp = vm_.guest().sp(vcpu);
   const Va behind = watched.word.at + os::x86::SyscallFrame::kResultBytes;
   return watched.word.frame <= sp && sp <= behind;
 }
@@ -102,19 +104,27 @@ void ReturnLog::leave(const Actor& actor) {
   if (pc && pairing_.is_interrupted(actor.thread, *pc)) {
     return pairing_.interrupt(actor, Clock::now());
   }
-  pairing_.leave(actor, vm_.guest().reg_or_zero(vcpu, "rax"), Clock::now());
+  pairing_.leave(actor, vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().result), Clock::now());
+}
+
+void ReturnLog::leave_before_read(const Actor& actor, const Watched& watched) {
+  if (const auto result = value(watched)) {
+    pairing_.leave(actor, *result, Clock::now());
+  } else {
+    pairing_.miss(actor.thread);
+  }
 }
 
 void ReturnLog::peeked(const Actor& actor, std::uint64_t word) {
   constexpr std::size_t kMostPeeks = 256;  // there are a handful
-  const Va pc{vm_.guest().reg_or_zero(actor.scene.vcpu, "rip")};
+  const Va pc = vm_.guest().pc(actor.scene.vcpu);
   if (peek_pcs_.size() < kMostPeeks) peek_pcs_.insert(pc);
   pairing_.peeked(actor.thread, word);
 }
 
 bool ReturnLog::may_have_read(unsigned vcpu) {
   if (!on_ || !by_watch_ || !vm_.guest().in_kernel(vcpu)) return false;
-  const Va pc{vm_.guest().reg_or_zero(vcpu, "rip")};
+  const Va pc = vm_.guest().pc(vcpu);
   return exit_pcs_.contains(pc) || peek_pcs_.contains(pc);
 }
 
@@ -141,7 +151,7 @@ std::optional<ReturnLog::Watched> ReturnLog::own_watch(unsigned vcpu) {
 // The registers that are restored here are the user's, not those of an exception in the kernel.
 bool ReturnLog::leaves_frame(unsigned vcpu) {
   const auto word = model_.result_word(vcpu);
-  const Va sp{vm_.guest().reg_or_zero(vcpu, "rsp")};
+  const Va sp = vm_.guest().sp(vcpu);
   return !word || (word->frame <= sp && sp <= word->frame + os::x86::SyscallFrame::kBytes);
 }
 
@@ -154,5 +164,7 @@ bool ReturnLog::at_exit(const Actor& actor) {
 void ReturnLog::finish() {
   if (on_) pairing_.finish();
 }
+
+Result<> ReturnLog::disarm() { return vm_.session().remove(traps_.clear()); }
 
 }  // namespace swat::daemon

@@ -43,13 +43,16 @@ class ReturnLog {
   // After a read that says nothing. Whoever reads another thread's word (a debugger in the guest)
   // will not do so for each exception, as the thread itself would.
   [[nodiscard]] gdbproto::PointChanges after_idle_read(const Watched& watched, const Actor& actor);
-  // What the word holds now. The guest stands still.
+  // The result as it is now. The guest stands still.
   [[nodiscard]] std::optional<std::uint64_t> value(const Watched& watched);
   // The read was that of the way back to user mode; if not, the kernel has only looked. By the
   // vCPU's registers as of the stop.
   [[nodiscard]] bool is_return(const Watched& watched, unsigned vcpu);
   // What follows from either.
   void leave(const Actor& actor);
+  // Where vCPUs stop before the read: the result is not in its register yet. The guest stands
+  // still.
+  void leave_before_read(const Actor& actor, const Watched& watched);
   void peeked(const Actor& actor, std::uint64_t word);
 
   // Several vCPUs: whether one may stand just behind a read that QEMU has not reported, by its PC.
@@ -62,6 +65,8 @@ class ReturnLog {
 
   // Tracing ends.
   void finish();
+  // Our watches go out of the stub. The guest is stopped, and not by one of them.
+  [[nodiscard]] Result<> disarm();
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -13,7 +13,6 @@ using Outcome = ReturnEvent::Outcome;
 
 constexpr std::size_t kMostKnown = 1 << 16;
 constexpr std::size_t kMostHalfSeen = 1 << 12;
-constexpr std::int64_t kNoSuchCall = -38;  // ENOSYS: what the entry path saves before the handler
 
 ReturnEvent event_of(const LoggedCall& call, Outcome outcome) {
   ReturnEvent event;
@@ -84,18 +83,21 @@ void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::tim
   if (takes_all) close_others(actor.scene.pid, actor.thread.object);
 }
 
-// Before there is a result, the word holds ENOSYS, and is read by a fork that copies the registers.
-// In kernels before 4.2, and for int 0x80 since 6.7, it holds the call's number for a moment.
+// A fork copies the registers before there is a result. Others are hardly looked at before: then
+// what is there may be the result, though it is what was there.
+// In x86 kernels before 4.2, and for int 0x80 since 6.7, it holds the call's number for a moment.
 // [copy_thread() in arch/x86/kernel/process.c; do_int80_emulation() in arch/x86/entry/common.c]
 void ReturnPairing::peeked(const os::Thread& thread, std::uint64_t word) {
   const auto at = find(thread);
   if (at == open_.end() || at->second.peeked) return;
   Open& open = at->second;
-  const bool may_be_number =
-      open.call.abi->word == 4 || os::linux_os::return_of(open.call.name) == Return::kTwice;
-  const std::int64_t result = result_of(*open.call.abi, word);
-  if (result == kNoSuchCall) return;
-  if (may_be_number && result == static_cast<std::int64_t>(open.call.number)) return;
+  const LoggedCall& call = open.call;
+  const bool is_fork = os::linux_os::return_of(call.name) == Return::kTwice;
+  const bool is_x86 = call.before == LoggedCall::kNoSuchCall;
+  const std::int64_t result = result_of(*call.abi, word);
+  if ((is_x86 || is_fork) && result == result_of(*call.abi, call.before)) return;
+  const bool may_be_number = is_x86 && (call.abi->word == 4 || is_fork);
+  if (may_be_number && result == static_cast<std::int64_t>(call.number)) return;
   open.peeked = word;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/return_traps.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "osmodels/x86/syscall_frame.hpp"
 
@@ -37,6 +38,12 @@ Result<gdbproto::PointChanges> ReturnTraps::arm(
 gdbproto::Point ReturnTraps::disarm(Va word) {
   watched_.erase(word);
   return point_at(word);
+}
+
+std::vector<gdbproto::Point> ReturnTraps::clear() {
+  std::vector<gdbproto::Point> points;
+  for (const auto& [word, watched] : std::exchange(watched_, {})) points.push_back(point_at(word));
+  return points;
 }
 
 const ReturnTraps::Watched* ReturnTraps::find(Va word) const {

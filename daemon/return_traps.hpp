@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <vector>
 
 #include "gdbproto/session.hpp"
 #include "osmodels/model.hpp"
@@ -31,6 +32,8 @@ class ReturnTraps {
       const std::function<bool(const os::Thread&)>& is_idle);
   // The point to remove.
   [[nodiscard]] gdbproto::Point disarm(Va word);
+  // The points to remove, of all.
+  [[nodiscard]] std::vector<gdbproto::Point> clear();
 
   // Null: no watch of ours.
   [[nodiscard]] const Watched* find(Va word) const;

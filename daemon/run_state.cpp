@@ -2,9 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
-#include <cstdlib>
-
 #include "daemon/qemu_process.hpp"
+#include "daemon/qemu_version.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -70,9 +69,9 @@ Result<> RunStateBefore::check(const std::string& status) const {
 // Later ones tell only of states that a running guest cannot have come from.
 Result<bool> RunStateBefore::was_running(gdbproto::Session& session, bool saw_stop) const {
   if (state_ && !witness_) return *state_ == "running";
-  if (std::atof(SWAT_TRY(session.monitor("info version")).c_str()) < 8.1) {
-    return saw_stop;
-  }
+  constexpr QemuVersion kFirstThatIsSilent{8, 1};
+  const std::string version = SWAT_TRY(session.monitor("info version"));
+  if (QemuVersion::parse(version) < kFirstThatIsSilent) return saw_stop;
   const std::string status = SWAT_TRY(session.monitor("info status"));
   if (state_) {
     const auto checked = check(status);

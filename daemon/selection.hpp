@@ -69,6 +69,7 @@ struct Selection {
   SyscallFilter syscalls;
   CallFilter calls;
   ProcessFilter processes;
+  bool watches_returns = false;      // --returns, by watchpoints that come and go
   bool breaks_on_functions = false;  // --break was given: calls are logged whatever `calls` says
 
   // Whether what processes have mapped is wanted: for calls, or because every event is.

@@ -1,23 +1,9 @@
 #include "daemon/stopped_guest.hpp"
 
-#include <array>
 #include <cstdlib>
 
 namespace swat::daemon {
 namespace {
-
-struct ArchitectureRow {
-  std::string_view target_xml;
-  os::Architecture architecture;
-};
-
-// The <architecture> of target.xml.
-constexpr std::array<ArchitectureRow, 4> kArchitectures = {{
-    {"i386:x86-64", os::Architecture::kX86_64},
-    {"i386", os::Architecture::kI386},
-    {"arm", os::Architecture::kArm},
-    {"aarch64", os::Architecture::kAarch64},
-}};
 
 // "GDT=     fffffe0000001000 0000007f": the first number after the name.
 std::optional<std::uint64_t> number_after(std::string_view text, std::string_view name) {
@@ -42,11 +28,8 @@ std::optional<std::uint64_t> task_register_base(std::string_view text) {
 }  // namespace
 
 Result<StoppedGuest> StoppedGuest::over(gdbproto::Session& session, PhysicalMemory& ram) {
-  for (const ArchitectureRow& row : kArchitectures) {
-    if (row.target_xml == session.target().architecture()) {
-      return StoppedGuest(session, ram, row.architecture);
-    }
-  }
+  const os::Machine* machine = os::find_machine(session.target().architecture());
+  if (machine != nullptr) return StoppedGuest(session, ram, *machine);
   return fail(Errc::kUnsupported,
               "guest architecture '" + session.target().architecture() + "' is not supported");
 }
@@ -64,8 +47,17 @@ void StoppedGuest::remember(unsigned vcpu, std::vector<std::byte> g) {
   if (vcpu < g_.size()) g_[vcpu] = std::move(g);
 }
 
-Result<std::uint64_t> StoppedGuest::reg(unsigned vcpu, std::string_view name) {
+// A 32-bit kernel may run on a CPU whose target.xml has 64 bits.
+const gdbproto::RegisterInfo* StoppedGuest::find_register(std::string_view name) const {
   const gdbproto::RegisterInfo* info = session_.target().find(name);
+  if (info != nullptr || name.size() != 3 || (name[0] != 'r' && name[0] != 'e')) return info;
+  std::string other(name);
+  other[0] = name[0] == 'r' ? 'e' : 'r';
+  return session_.target().find(other);
+}
+
+Result<std::uint64_t> StoppedGuest::reg(unsigned vcpu, std::string_view name) {
+  const gdbproto::RegisterInfo* info = find_register(name);
   if (info == nullptr) return fail(Errc::kNotFound, "no register " + std::string(name));
   g_.resize(vcpu_count());
   if (vcpu >= g_.size()) return fail(Errc::kNotFound, "no vCPU " + std::to_string(vcpu));

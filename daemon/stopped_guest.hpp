@@ -7,7 +7,7 @@
 
 #include "gdbproto/device_state.hpp"
 #include "gdbproto/session.hpp"
-#include "osmodels/guest.hpp"
+#include "osmodels/architecture.hpp"
 
 namespace swat::daemon {
 
@@ -23,25 +23,32 @@ class StoppedGuest final : public os::GuestView {
   // Registers that came with a stop already, of one vCPU.
   void remember(unsigned vcpu, std::vector<std::byte> g);
 
-  [[nodiscard]] os::Architecture architecture() const override { return architecture_; }
+  [[nodiscard]] os::Architecture architecture() const override { return machine_.architecture; }
   [[nodiscard]] unsigned vcpu_count() const override;
   [[nodiscard]] Result<std::uint64_t> reg(unsigned vcpu, std::string_view name) override;
+  // As reg() finds it in target.xml; null: there is none.
+  [[nodiscard]] const gdbproto::RegisterInfo* find_register(std::string_view name) const;
   // A register that every stub of this architecture has; what a broken one does not give is 0.
   [[nodiscard]] std::uint64_t reg_or_zero(unsigned vcpu, std::string_view name) {
     return reg(vcpu, name).value_or(0);
   }
-  // Whether the vCPU executes in the kernel (x86: the privilege level in CS).
-  [[nodiscard]] bool in_kernel(unsigned vcpu) { return (reg_or_zero(vcpu, "cs") & 3) == 0; }
+  [[nodiscard]] const os::Machine& machine() const { return machine_; }
+  [[nodiscard]] Va pc(unsigned vcpu) { return Va{reg_or_zero(vcpu, machine_.pc)}; }
+  [[nodiscard]] Va sp(unsigned vcpu) { return Va{reg_or_zero(vcpu, machine_.sp)}; }
+  [[nodiscard]] bool in_kernel(unsigned vcpu) {
+    const os::PrivilegeTest& test = machine_.privilege;
+    return ((reg_or_zero(vcpu, test.reg) & test.mask) == 0) == test.kernel_when_zero;
+  }
   [[nodiscard]] Result<os::X86SystemTables> x86_tables(unsigned vcpu) override;
   [[nodiscard]] PhysicalMemory& ram() override { return ram_; }
 
  private:
-  StoppedGuest(gdbproto::Session& session, PhysicalMemory& ram, os::Architecture architecture)
-      : session_(session), ram_(ram), architecture_(architecture) {}
+  StoppedGuest(gdbproto::Session& session, PhysicalMemory& ram, const os::Machine& machine)
+      : session_(session), ram_(ram), machine_(machine) {}
 
   gdbproto::Session& session_;
   PhysicalMemory& ram_;
-  os::Architecture architecture_;
+  const os::Machine& machine_;
   std::vector<os::X86SystemTables> tables_;
   std::vector<std::optional<std::vector<std::byte>>> g_;  // by vCPU
 };

@@ -47,22 +47,39 @@ class SwatSink final : public Sink {
   }
 
   void put_result(const ReturnEvent& done) {
-    constexpr std::int64_t kLargestDecimal = 0xffffffff;  // beyond are addresses
     const bool decided = done.outcome == ReturnEvent::Outcome::kReturned ||
                          done.outcome == ReturnEvent::Outcome::kInChild;
     if (!decided || !done.result) {
       add("? {}", done.error.empty() ? to_string(done.outcome) : done.error);
     } else if (!done.error.empty()) {
       add("{} {}", *done.result, done.error);
-    } else if (*done.result > kLargestDecimal) {
-      add("{:#x}", *done.result);
     } else {
-      add("{}", *done.result);
+      put_number(*done.result);
+    }
+  }
+
+  void put_number(std::int64_t number) {
+    constexpr std::int64_t kLargestDecimal = 0xffffffff;  // beyond are addresses
+    if (number > kLargestDecimal) {
+      add("{:#x}", number);
+    } else {
+      add("{}", number);
     }
   }
 
   void put(const Event& event, const CallEvent& call) {
     add("Function {:x}:{}", call.address.value, printable(call.function));
+    if (names_) add(" {}/{}", printable(event.process), event.pid);
+  }
+
+  // Nor for this: "Return 7fcb082b5d50:strlen = 5", "= 0x55d0c05a62a0", "= ? unwound".
+  void put(const Event& event, const CallReturnEvent& done) {
+    add("Return {:x}:{} = ", done.address.value, printable(done.function));
+    if (!done.result) {
+      add("? {}", to_string(done.outcome));
+    } else {
+      put_number(static_cast<std::int64_t>(*done.result));
+    }
     if (names_) add(" {}/{}", printable(event.process), event.pid);
   }
 

@@ -19,13 +19,17 @@ SyscallDemand demand_of(const Selection& selection, const os::linux_os::SyscallA
   // Who leaves some out wants what has no name as well.
   if (selection.syscalls.wants({})) return {};
   SyscallDemand demand{false, {}};
-  for (std::size_t number = 0; number < abi.names.size(); ++number) {
-    const std::string_view name = abi.names[number];
-    if (name.empty()) continue;
-    if (selection.syscalls.wants(name) || is_tracked(selection, name)) {
-      demand.numbers.push_back(static_cast<std::uint32_t>(number));
+  const auto add = [&](std::uint64_t base, std::span<const std::string_view> names) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::string_view name = os::linux_os::plain_name(names[i]);
+      if (name.empty()) continue;
+      if (selection.syscalls.wants(name) || is_tracked(selection, name)) {
+        demand.numbers.push_back(static_cast<std::uint32_t>(base + i));
+      }
     }
-  }
+  };
+  add(0, abi.names);
+  for (const auto& range : abi.more_names) add(range.base, range.names);
   return demand;
 }
 

@@ -1,5 +1,7 @@
 #include "daemon/syscall_log.hpp"
 
+#include "osmodels/arm/entry_path.hpp"
+
 namespace swat::daemon {
 
 using os::linux_os::Effect;
@@ -23,8 +25,9 @@ std::optional<LoggedCall> SyscallLog::enter(const os::DispatchedSyscall& call, c
 
 std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi,
                                            const Actor& actor) {
-  const Effect effect = os::linux_os::effect_of(call.name);
-  const bool wanted = actor.selected && wanted_.wants(call.name);
+  const std::string_view name = os::linux_os::plain_name(call.name);
+  const Effect effect = os::linux_os::effect_of(name);
+  const bool wanted = actor.selected && wanted_.wants(name);
   const auto sequence = wanted ? log_.write(actor.scene, call) : std::nullopt;
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
@@ -34,22 +37,47 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
     processes_.will_remap(actor.thread);
   }
   if (!sequence) return {};
-  return LoggedCall{*sequence, &abi, call.number, call.name, {}};
+  LoggedCall logged{*sequence, &abi, call.number, call.name, {}};
+  // Elsewhere than on x86 the result register is that of the first argument.
+  const bool is_argument = vm_.guest().machine().result != vm_.guest().machine().number;
+  if (is_argument) logged.before = call.arguments[0].value_or(0);
+  return logged;
 }
 
 SyscallEvent SyscallLog::read(const SyscallAbi& abi, const Actor& actor) {
   const std::uint64_t mask = abi.word == 8 ? ~std::uint64_t{0} : 0xffffffff;
-  const std::uint64_t number = vm_.guest().reg_or_zero(actor.scene.vcpu, abi.number) & mask;
-  SyscallEvent call{abi.mnemonic, number, os::linux_os::syscall_name(abi, number), {}};
+  const std::uint64_t called = number(actor, abi);
+  SyscallEvent call{abi.mnemonic, called, os::linux_os::syscall_name(abi, called), {}};
   for (std::size_t i = 0; i < abi.args.size(); ++i) {
-    call.arguments[i] = argument(abi.args[i], actor, mask);
+    call.arguments[i] = argument(abi.args[i], abi, actor, mask);
   }
   return call;
 }
 
-std::optional<std::uint64_t> SyscallLog::argument(const os::linux_os::ArgAt& at, const Actor& actor,
+std::uint64_t SyscallLog::number(const Actor& actor, const SyscallAbi& abi) {
+  const std::uint64_t value = vm_.guest().reg_or_zero(actor.scene.vcpu, abi.number);
+  if (abi.may_be_in_instruction && !vm_.session().running()) {
+    const Va next{vm_.guest().reg_or_zero(actor.scene.vcpu, abi.next_pc)};
+    const auto memory = model_.memory(actor.thread.process);
+    if (const auto number = os::arm::number_in_instruction(*memory, next)) return *number;
+  }
+  // The kernel takes an int's worth of what it has saved.
+  if (abi.saved_number) return saved_word(value, *abi.saved_number) & 0xffffffff;
+  return abi.word == 8 ? value : value & 0xffffffff;
+}
+
+// Of the registers that the kernel saved; 0 once the guest runs, when they may have changed.
+std::uint64_t SyscallLog::saved_word(std::uint64_t frame, std::uint16_t offset) {
+  if (vm_.session().running()) return 0;
+  return read_as<std::uint64_t>(model_.kernel_memory(), Va{frame} + offset).value_or(0);
+}
+
+std::optional<std::uint64_t> SyscallLog::argument(const os::linux_os::ArgAt& at,
+                                                  const SyscallAbi& abi, const Actor& actor,
                                                   std::uint64_t mask) {
-  const std::uint64_t value = vm_.guest().reg_or_zero(actor.scene.vcpu, at.reg) & mask;
+  const std::uint64_t whole = vm_.guest().reg_or_zero(actor.scene.vcpu, at.reg);
+  if (abi.saved_number) return saved_word(whole, at.offset) & mask;
+  const std::uint64_t value = whole & mask;
   if (!at.in_memory) return value;
   // The caller's stack is its own again as soon as the guest runs.
   if (vm_.session().running()) return {};

@@ -31,27 +31,40 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       traps_(vm.session()),
       module_traps_(processes_, traps_, log,
                     options_.selection.calls.is_none() ? nullptr : planner_.imports(),
-                    options_.breaks, options_.selection.calls),
+                    options_.breaks, options_.selection.calls,
+                    vm.guest().machine().stops_before_access ? vm.guest().machine().word_bytes : 0),
       life_(model, processes_, module_traps_, log, options_.selection),
       syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
       calls_(vm, model, processes_, traps_, log, options_.selection.calls),
       returns_(vm, model, life_, log),
+      call_returns_(vm, model, life_, log),
       calibration_(traps_, vm.guest(), model, log) {}
 
 Result<> Tracer::run() {
-  SWAT_CHECK(arm());
+  if (auto armed = arm(); !armed) {
+    SWAT_CHECK(disarm());
+    return armed;
+  }
   end_ = options_.duration ? Clock::now() + *options_.duration : Clock::time_point::max();
   SWAT_CHECK(vm_.session().resume());
   auto traced = loop_until_done();
   loop_.acknowledge_stop();
   returns_.finish();
+  call_returns_.finish();
   const bool is_lost = !traced && traced.error().code == Errc::kDisconnected;
   const Result<> stopped = is_lost ? Result<>{} : stop_guest();
   const auto flushed = log_.flush(true);
   if (is_lost) return traced;
   SWAT_CHECK(stopped);
   SWAT_CHECK(flushed);
+  if (traced && is_parked()) return disarm();
   return traced;
+}
+
+Result<> Tracer::disarm() {
+  SWAT_CHECK(returns_.disarm());
+  SWAT_CHECK(call_returns_.disarm());
+  return traps_.clear();
 }
 
 Result<> Tracer::arm() {
@@ -70,20 +83,28 @@ Result<> Tracer::arm() {
   }
   constexpr unsigned kPageFault = 14;
   if (const auto tables = vm_.guest().x86_tables(0)) {
-    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault);
+    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault,
+                                        model_.word_bytes());
     if (gate) page_fault_entry_ = gate->target;
   }
   if (options_.returns) SWAT_CHECK(traps_.add(SWAT_TRY(returns_.begin(planner_))));
+  if (options_.call_returns) SWAT_CHECK(call_returns_.begin(planner_, page_fault_entry_));
   if (planner_.uses_exec_log() && !options_.selection.calls.is_none()) {
     SWAT_CHECK(start_exec_log());
   } else if (planner_.imports() == nullptr) {
     spdlog::info("calls: only of functions named with --break");
   }
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());
-  return begin_proof(std::move(plans));
+  const bool is_silent = std::ranges::all_of(plans, &EntryPlan::is_silent);
+  SWAT_CHECK(begin_proof(std::move(plans)));
+  if (is_silent) begin_silent_runs();
+  return {};
 }
 
 Result<> Tracer::start_exec_log() {
+  if (vm_.guest().architecture() != os::Architecture::kX86_64) {
+    return fail(Errc::kUnsupported, "calls in the execution log are told on x86_64 only, yet");
+  }
   std::vector<Va> entries;
   for (const os::SyscallEntry& entry : SWAT_TRY(model_.syscall_entries())) {
     entries.push_back(entry.address);
@@ -102,7 +123,7 @@ bool Tracer::is_done() const {
 
 Result<> Tracer::loop_until_done() {
   auto next_flush = Clock::now() + kSlice;
-  while (!is_done()) {
+  while (!is_done() && !is_parked()) {
     const auto stop = vm_.session().wait_stop(exec_log_ ? kLogSlice : kSlice);
     if (stop) {
       SWAT_CHECK(handle(*stop));
@@ -113,18 +134,26 @@ Result<> Tracer::loop_until_done() {
     } else {
       SWAT_CHECK(on_no_stop());
     }
+    if (!vm_.session().runs_silently()) vm_.close_monitor();
     if (const auto now = Clock::now(); now >= next_flush) {
       SWAT_CHECK(log_.flush());
       next_flush = now + kSlice;
+      if (loop_.reload_requested() && vm_.session().running()) SWAT_CHECK(request_own_stop());
     }
   }
   return {};
 }
 
+bool Tracer::is_parked() const { return loop_.reload_requested() && !vm_.session().running(); }
+
 Result<> Tracer::on_no_stop() {
   const bool logs_calls = exec_log_ != nullptr && exec_log_->wants_stop();
   const bool is_wanted = logs_calls || unattended_ || calibration_.is_due(Clock::now());
-  if (interrupted_ || !is_wanted) return {};
+  return is_wanted ? request_own_stop() : Result<>();
+}
+
+Result<> Tracer::request_own_stop() {
+  if (interrupted_) return {};
   if (exec_log_ != nullptr) exec_log_->let_flow();
   interrupted_ = true;
   return vm_.session().interrupt();
@@ -169,12 +198,15 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
   const ExecLog::Stop at(exec_log_.get());
   vm_.guest().forget();
   model_.forget();
+  if (is_silent(stop)) return handle_silent_stop(is_pause, is_own);
   const unsigned vcpu = stop.thread ? stop.thread->thread - 1 : 0;
   if (vcpu >= vm_.session().threads().size()) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
   SWAT_CHECK(attend());
-  if (is_smp()) {
+  if (vm_.guest().machine().stops_before_access) {
+    SWAT_CHECK(settle_before(is_pause ? std::nullopt : std::optional(vcpu)));
+  } else if (is_smp()) {
     SWAT_CHECK(settle_others(is_pause ? std::nullopt : std::optional(vcpu)));
   } else if (is_own) {
     SWAT_CHECK(settle_only());
@@ -186,10 +218,10 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
   return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
 }
 
-// For what the execution log has kept, or because the time to prove traps is up.
+// For what the execution log has kept, because the time to prove traps is up, or for good.
 Result<> Tracer::on_own_stop() {
   if (exec_log_ != nullptr) SWAT_CHECK(meet_all());
-  return vm_.session().resume();
+  return loop_.reload_requested() ? Result<>() : vm_.session().resume();
 }
 
 // Somebody else has paused the VM (QMP `stop`). It is theirs to resume; what we can do is to be
@@ -214,6 +246,7 @@ Result<Actor> Tracer::meet(unsigned vcpu) {
   SWAT_CHECK(traps_.flush_removals());
   if (exec_log_ != nullptr) SWAT_CHECK(exec_log_->resolve(actor));
   returns_.meet(actor);
+  call_returns_.meet(actor);
   return actor;
 }
 
@@ -240,10 +273,12 @@ const EntryTrap* Tracer::stopped_at(const std::vector<const Trap*>& traps, Va pc
 }
 
 Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
+  if (vm_.guest().machine().stops_before_access) return on_watch_before(vcpu, watch);
   if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return {};
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (is_smp()) return on_watch_of_several(vcpu, watch, actor);
   if (const auto result = returns_.watched(watch)) return on_return_watch(vcpu, *result, actor);
+  if (call_returns_.is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
   const auto traps = traps_.at_watch(watch);
   if (traps.empty()) return pass_over();  // removed a moment ago, or left behind by another client
   if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
@@ -289,13 +324,16 @@ Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, cons
 
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
+  if (call_returns_.is_on()) return vm_.session().resume(log_import(std::move(call), actor));
   SWAT_CHECK(vm_.session().resume());
-  log_import(std::move(call), actor);
+  (void)log_import(std::move(call), actor);  // without returns nothing changes
   return {};
 }
 
-void Tracer::log_import(std::optional<Call> call, const Actor& actor) {
-  if (!call || !calls_.import(*std::move(call), actor)) ++idle_stops_;
+gdbproto::PointChanges Tracer::log_import(std::optional<Call> call, const Actor& actor) {
+  const auto logged = call ? calls_.import(*std::move(call), actor) : std::nullopt;
+  if (!logged) ++idle_stops_;
+  return logged ? call_returns_.enter(*logged, actor) : gdbproto::PointChanges{};
 }
 
 Result<> Tracer::on_breakpoint(unsigned vcpu) {
@@ -321,7 +359,9 @@ Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor)
   if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) return log_syscall(*entry, actor);
   if (std::holds_alternative<ReturnTrap>(trap.what)) return returns_.at_exit(actor);
   if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
-    return calls_.function(*function, pc, actor);
+    const auto logged = calls_.function(*function, pc, actor);
+    if (logged) SWAT_CHECK(vm_.session().change(call_returns_.enter(*logged, actor)));
+    return logged.has_value();
   }
   const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
   if (dispatch == nullptr) return false;
@@ -333,18 +373,20 @@ Result<> Tracer::step_over(unsigned vcpu, Va pc, const os::Thread& thread) {
   const bool in_kernel = vm_.guest().in_kernel(vcpu);
   const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
   VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
-  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : 64;
-  if (const auto skip = os::x86::understand(code, pc, bits)) {
-    VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
-    if (skip->apply(writes)) return writes.resume_at(skip->next);
+  const unsigned kernel_bits = 8 * model_.word_bytes();
+  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : kernel_bits;
+  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
+  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc, bits)) {
+    return writes.resume_at(*next);
   }
-  const Va sp{vm_.guest().reg_or_zero(vcpu, "rsp")};
-  const auto stop = step(vcpu);
-  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
-  if (stop && stop->watch) return handle(*stop);  // the instruction itself has met a watch
+  const Va sp = vm_.guest().sp(vcpu);
+  auto stop = SWAT_TRY(step(vcpu));
+  // One that reports an old hit of a watch executes nothing: the breakpoint would be hit again.
+  if (pc_of(vcpu) == pc) stop = SWAT_TRY(step(vcpu));
+  if (stop.watch) return handle(stop);  // the instruction itself has met a watch
   // The page of the instruction was absent: the step went to the fault handler.
-  if (stop && !in_kernel && vm_.guest().in_kernel(vcpu)) calls_.will_be_back(thread.tid, pc, sp);
-  return stop ? vm_.session().resume() : Result<>{};
+  if (!in_kernel && vm_.guest().in_kernel(vcpu)) calls_.will_be_back(thread.tid, pc, sp);
+  return vm_.session().resume();
 }
 
 }  // namespace swat::daemon

@@ -13,6 +13,7 @@
 
 #include "daemon/calibration.hpp"
 #include "daemon/call_log.hpp"
+#include "daemon/call_returns.hpp"
 #include "daemon/event_log.hpp"
 #include "daemon/exec_log.hpp"
 #include "daemon/module_traps.hpp"
@@ -24,6 +25,7 @@
 #include "daemon/syscall_log.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
+#include "osmodels/emulation.hpp"
 
 namespace swat::daemon {
 
@@ -32,7 +34,8 @@ struct TraceOptions {
   std::optional<std::uint64_t> max_events;
   FunctionBreaks breaks;
   Selection selection;
-  bool returns = false;  // of syscalls, as well
+  bool returns = false;       // of syscalls, as well
+  bool call_returns = false;  // of functions
 };
 
 class Tracer {
@@ -41,8 +44,9 @@ class Tracer {
   Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log, Planner planner,
          TraceOptions options);
 
-  // Lists what is there, arms the traps, runs the guest and logs until told to stop. Leaves the
-  // guest stopped, for Vm::release. kDisconnected: QEMU has gone.
+  // Lists what is there, arms the traps, runs the guest and logs until told to stop, or to reload
+  // (then nothing that was hit is left unlogged, and no trap in the stub, so that another Tracer
+  // can go on from here). Leaves the guest stopped, for Vm::release. kDisconnected: QEMU has gone.
   [[nodiscard]] Result<> run();
 
   // Stops that were no event: other accesses to a watched word, and what was not selected.
@@ -58,13 +62,23 @@ class Tracer {
   [[nodiscard]] Result<> begin_proof(std::vector<EntryPlan> plans);
   [[nodiscard]] Result<> loop_until_done();
   [[nodiscard]] bool is_done() const;
+  // Stopped, with everything looked after, for whoever asked to reload.
+  [[nodiscard]] bool is_parked() const;
+  [[nodiscard]] Result<> disarm();
   [[nodiscard]] Result<> stop_guest();
   [[nodiscard]] Result<> wait_for_stop();
 
+  [[nodiscard]] Result<> request_own_stop();
   // Lets the execution log go on, or stops the guest for it.
   [[nodiscard]] Result<> on_no_stop();
   [[nodiscard]] Result<> handle(const gdbproto::StopReply& stop);
   [[nodiscard]] Result<> handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own);
+  // Stops that only the monitor tells of (tracer_silent.cpp).
+  void begin_silent_runs();
+  [[nodiscard]] bool is_silent(const gdbproto::StopReply& stop);
+  [[nodiscard]] Result<> handle_silent_stop(bool is_pause, bool is_own);
+  [[nodiscard]] Result<std::optional<unsigned>> find_at_breakpoint();
+  [[nodiscard]] Result<> on_strange_stop();
   [[nodiscard]] Result<> on_watch(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                         const Actor& actor);
@@ -73,6 +87,8 @@ class Tracer {
   [[nodiscard]] Result<> on_import_watch(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> on_return_watch(unsigned vcpu, const ReturnLog::Watched& watched,
                                          const Actor& actor);  // tracer_returns.cpp
+  // A word of a stack has been read, which may be a function's return (tracer_returns.cpp).
+  [[nodiscard]] Result<> on_stack_watch(unsigned vcpu, Va word, const Actor& actor);
   [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
   [[nodiscard]] Result<> on_own_stop();
   // Logs what the point at a breakpoint's address means. False: it is not what has been hit, or not
@@ -103,9 +119,11 @@ class Tracer {
   // What the execution log tells of until this stop goes before the stop's own event.
   void log_calls();
   [[nodiscard]] Result<> start_exec_log();
-  void log_import(std::optional<Call> call, const Actor& actor);
+  // Logs the call, if it is one that is wanted; what has to change before it runs on.
+  [[nodiscard]] gdbproto::PointChanges log_import(std::optional<Call> call, const Actor& actor);
   // Resumes behind the instruction at `pc`, emulated or stepped.
   [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, const os::Thread& thread);
+  // One instruction of this vCPU alone. One that executes none, being halted, is interrupted.
   [[nodiscard]] Result<gdbproto::StopReply> step(unsigned vcpu);
   // Moves the vCPU on by an instruction, which makes QEMU report and forget its hit.
   [[nodiscard]] Result<> step_off(unsigned vcpu);
@@ -122,17 +140,52 @@ class Tracer {
   // logged.
   [[nodiscard]] Result<bool> settle_return(unsigned vcpu);  // tracer_returns.cpp
   [[nodiscard]] Result<> settle_import(unsigned vcpu, const Actor& actor);
+  // A slot has been read, perhaps, and not for a call.
+  [[nodiscard]] Result<> settle_load(unsigned vcpu);
+  // A step may have been a function's return.
+  [[nodiscard]] Result<> settle_end_of_call(unsigned vcpu, const Actor& actor);
+  // True: a function has just returned on the vCPU; it is logged, and the vCPU moved on.
+  [[nodiscard]] Result<bool> settle_call_return(unsigned vcpu);  // tracer_returns.cpp
+  // Watches that nobody needs any more go before any vCPU runs on (CallReturns::take_out_idle).
+  [[nodiscard]] Result<> resume_without_idle();
+  [[nodiscard]] Result<> await_call_return(const gdbproto::PointChanges& changes);
+  // That the vCPU's last instruction was, if it can be told.
+  [[nodiscard]] Result<> log_certain_call(unsigned vcpu, const Actor& actor);
   [[nodiscard]] Result<> meet_stranger(unsigned vcpu);
   [[nodiscard]] bool may_have_called(unsigned vcpu);
+  [[nodiscard]] bool may_have_loaded_slot(unsigned vcpu);
+
+  // Where vCPUs stop before the access that is watched (tracer_before.cpp).
+  [[nodiscard]] Result<> on_watch_before(unsigned vcpu, Va watch);
+  // Logs what other vCPUs are about to read of what is watched, and moves them past it.
+  [[nodiscard]] Result<> settle_before(std::optional<unsigned> reported);
+  [[nodiscard]] Result<bool> settle_one_before(unsigned vcpu);
+  // What the vCPU stands before a watched read of, as far as is known: of the kernel's table, or of
+  // import slots by a thread in user mode.
+  [[nodiscard]] std::optional<os::DispatchedSyscall> awaited_syscall(unsigned vcpu);
+  // The watched read of an entry that the vCPU stands before; null: it does not.
+  [[nodiscard]] const EntryTrap* awaited_entry(unsigned vcpu);
+  [[nodiscard]] std::optional<os::SlotRead> awaited_slot(unsigned vcpu, const os::Thread& thread);
+  // The watched result that the vCPU is about to read, on its way back to user mode or not.
+  [[nodiscard]] std::optional<ReturnLog::Watched> awaited_result(unsigned vcpu);
+  void before_result(unsigned vcpu, const ReturnLog::Watched& watched, const Actor& actor);
+  // Executes the instruction that the watch from `watch` on has stopped, and resumes.
+  [[nodiscard]] Result<> pass_access(unsigned vcpu, Va watch, const os::Thread& thread);
+  // By taking the watches on what it reads away for a step.
+  [[nodiscard]] Result<> step_past(unsigned vcpu, Va watch);
+  [[nodiscard]] Result<> move_past(unsigned vcpu, const os::Thread& thread);
   [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc, bool or_late) const;
   // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
   [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
-  // Of the syscall that a vCPU enters the kernel for: its low half, the same for all callers.
-  [[nodiscard]] std::uint32_t number_of(unsigned vcpu) {
-    return static_cast<std::uint32_t>(vm_.guest().reg_or_zero(vcpu, "rax"));
+  // Of the syscall that the kernel is entered for: its low half, the same for all callers.
+  [[nodiscard]] std::uint32_t number_of(const Actor& actor, const os::linux_os::SyscallAbi& abi) {
+    return static_cast<std::uint32_t>(syscalls_.number(actor, abi));
   }
-  [[nodiscard]] Va pc_of(unsigned vcpu) { return Va{vm_.guest().reg_or_zero(vcpu, "rip")}; }
+  [[nodiscard]] std::uint64_t user_root_of(unsigned vcpu) {
+    return vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().user_root);
+  }
+  [[nodiscard]] Va pc_of(unsigned vcpu) { return vm_.guest().pc(vcpu); }
 
   // A syscall that was seen while its thread could not be told.
   struct Unattended {
@@ -155,9 +208,11 @@ class Tracer {
   SyscallLog syscalls_;
   CallLog calls_;
   ReturnLog returns_;
+  CallReturns call_returns_;
   Calibration calibration_;
   unsigned known_changes_ = 0;  // of calibration_'s traps
   std::vector<EntryTrap> entries_;
+  std::vector<EntryTrap> entry_watches_;  // of them
   std::vector<Trap> dispatch_watches_;
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
@@ -166,6 +221,7 @@ class Tracer {
   unsigned careful_stops_ = 0;  // at so many more nothing is guessed
   Clock::time_point end_;
   std::uint64_t idle_stops_ = 0;
+  unsigned last_served_ = 0;  // vCPU, at a silent stop
 };
 
 }  // namespace swat::daemon

@@ -56,13 +56,12 @@ Result<> Tracer::attend() {
   vm_.guest().remember(vcpu, event.registers);
   auto& thread = event.thread;
   if (!thread && thread.error().code == Errc::kNotFound) {
-    thread =
-        model_.thread(Va{thread.error().guest.value_or(0)}, vm_.guest().reg_or_zero(vcpu, "cr3"));
+    thread = model_.thread(Va{thread.error().guest.value_or(0)}, user_root_of(vcpu));
   }
   Actor actor = SWAT_TRY(life_.meet(vcpu, std::move(thread)));
   constexpr std::uint64_t kFlags = 0xfff;
   if (actor.thread.object.is_null()) {
-    actor.scene.address_space = Pa{vm_.guest().reg_or_zero(vcpu, "cr3") & ~kFlags};
+    actor.scene.address_space = Pa{user_root_of(vcpu) & ~kFlags};
   }
   if (!syscalls_.enter(event.entry, actor)) ++idle_stops_;
   vm_.guest().forget();

@@ -12,9 +12,13 @@ Result<> Tracer::begin_proof(std::vector<EntryPlan> plans) {
 void Tracer::remember_entries() {
   known_changes_ = calibration_.changes();
   entries_.clear();
+  entry_watches_.clear();
   dispatch_watches_.clear();
   for (const Trap& trap : calibration_.armed()) {
-    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) entries_.push_back(*entry);
+    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) {
+      entries_.push_back(*entry);
+      if (!trap.is_breakpoint()) entry_watches_.push_back(*entry);
+    }
     if (std::holds_alternative<DispatchTrap>(trap.what) && !trap.is_breakpoint()) {
       dispatch_watches_.push_back(trap);
     }
@@ -25,7 +29,7 @@ Result<> Tracer::prove(std::vector<Trap>& hits, Va pc, const Actor& actor) {
   for (const Trap& hit : std::vector<Trap>(hits)) {
     const auto* proof = std::get_if<ProofTrap>(&hit.what);
     if (proof == nullptr) continue;
-    SWAT_CHECK(calibration_.entered(*proof, actor, number_of(actor.scene.vcpu)));
+    SWAT_CHECK(calibration_.entered(*proof, actor, number_of(actor, calibration_.abi_of(*proof))));
     hits = traps_.meanings_at_breakpoint(pc);
   }
   if (calibration_.changes() != known_changes_) remember_entries();
@@ -33,7 +37,7 @@ Result<> Tracer::prove(std::vector<Trap>& hits, Va pc, const Actor& actor) {
 }
 
 Result<bool> Tracer::log_syscall(const EntryTrap& entry, const Actor& actor) {
-  calibration_.noticed(actor, number_of(actor.scene.vcpu));
+  calibration_.noticed(actor, number_of(actor, *entry.abi));
   return await_return(syscalls_.enter(entry, actor), actor);
 }
 

@@ -1,4 +1,4 @@
-// The tracer's stops at returns of syscalls (--returns).
+// The tracer's stops at returns of syscalls and functions (--returns).
 #include "daemon/tracer.hpp"
 
 namespace swat::daemon {
@@ -45,6 +45,47 @@ Result<bool> Tracer::settle_return(unsigned vcpu) {
   } else if (const auto word = returns_.value(*watched)) {
     returns_.peeked(actor, *word);
   }
+  return true;
+}
+
+// Whether the read was that of a return the registers tell, which come in one write with the
+// resume. What the word holds tells of reads that were none, when the word was read along.
+Result<> Tracer::on_stack_watch(unsigned vcpu, Va word, const Actor& actor) {
+  const auto value = call_returns_.value(word, actor);
+  const bool in_one_write = !is_smp();
+  if (in_one_write) {
+    const auto id = vm_.session().threads()[vcpu];
+    vm_.guest().remember(vcpu,
+                         SWAT_TRY(vm_.session().registers_and_resume(id, call_returns_.tidy())));
+  }
+  const auto place = call_returns_.place_behind(word, actor);
+  if (!place || !call_returns_.leave(actor, *place)) {
+    ++idle_stops_;
+    call_returns_.read(actor, word, value);
+  }
+  return in_one_write ? Result<>() : resume_without_idle();
+}
+
+Result<> Tracer::resume_without_idle() {
+  SWAT_CHECK(call_returns_.take_out_idle(1));
+  return vm_.session().resume(call_returns_.tidy());
+}
+
+Result<> Tracer::await_call_return(const gdbproto::PointChanges& changes) {
+  SWAT_CHECK(vm_.session().change(changes));
+  return call_returns_.take_out_idle();
+}
+
+// QEMU does not tell of what a vCPU reads as long as it holds an older hit of it: a call that the
+// step itself has made is logged here.
+Result<bool> Tracer::settle_call_return(unsigned vcpu) {
+  const auto place = call_returns_.place_of_return(vcpu);
+  if (!place) return false;
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  if (!call_returns_.leave(actor, *place)) return false;
+  SWAT_CHECK(step_off(vcpu));
+  SWAT_CHECK(call_returns_.take_out_idle());
+  if (may_have_called(vcpu)) SWAT_CHECK(log_certain_call(vcpu, actor));
   return true;
 }
 

@@ -11,12 +11,15 @@
 // PC is not proof enough, as a vCPU may be paused at a function's first instruction by chance;
 // there the step's own report tells.
 //
-// What that cannot find is a read of slots that was no call, ld.so's: its hit stays in QEMU, and
-// the vCPU's next stop is reported under the name of that old watch. So where a vCPU stands counts
-// for more than the watch that is named.
+// Slots are read without a call, too, by ld.so and by code that loads a pointer out of one. A vCPU
+// that may just have done so is stepped likewise: when its process ends, and its watches with it, a
+// hit that QEMU still held would make QEMU lose the vCPU's next one. What is overlooked all the
+// same (a load through a register) is reported late, under the name of an old watch. So where a
+// vCPU stands counts for more than the watch that is named.
 #include <algorithm>
 
 #include "daemon/tracer.hpp"
+#include "daemon/user_place.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -24,12 +27,15 @@ namespace {
 constexpr std::chrono::milliseconds kStepTimeout{2000};
 constexpr unsigned kStepTries = 3;
 
-// The call that the named watch reports; else, as the name may be an old one, one that is certain.
+// The call that the named watch reports; else, as the name may be an old one, or that of a watch
+// that is no more, one that is certain; else whichever there is: a vCPU that has hit something and
+// stands at a function's first instruction has called it.
 std::optional<Call> pick(const std::vector<CallLog::Candidate>& calls, std::optional<Va> watch) {
   const auto named = std::ranges::find_if(calls, [&](const auto& c) { return c.watch == watch; });
   if (named != calls.end()) return named->call;
   const auto certain = std::ranges::find_if(calls, &CallLog::Candidate::certain);
-  return certain != calls.end() ? std::optional(certain->call) : std::nullopt;
+  if (certain != calls.end()) return certain->call;
+  return calls.empty() ? std::nullopt : std::optional(calls.front().call);
 }
 
 // Whether a vCPU at `pc` has read the table. `or_late`: it has stopped by itself, so that it is
@@ -45,8 +51,14 @@ bool has_dispatched(const os::SyscallDispatch& dispatch, Va pc, bool or_late) {
 }  // namespace
 
 Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
-  SWAT_CHECK(vm_.session().step(vm_.session().threads()[vcpu]));
-  auto stop = vm_.session().wait_stop(kStepTimeout);
+  gdbproto::Session& session = vm_.session();
+  SWAT_CHECK(session.step(session.threads()[vcpu]));
+  auto stop = session.wait_stop(kStepTimeout);
+  if (!stop && stop.error().code == Errc::kTimeout) {
+    SWAT_CHECK(session.interrupt());
+    stop = session.wait_stop(gdbproto::Session::kReplyTimeout);
+  }
+  if (stop && stop->exited) return fail(Errc::kDisconnected, "QEMU has exited");
   vm_.guest().forget();
   return stop;
 }
@@ -67,7 +79,7 @@ std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_
     if (!has_dispatched(dispatch, pc_of(vcpu), or_late)) continue;
     const auto call = model_.dispatched(vcpu, dispatch);
     if (!call) continue;
-    const Va slot = *dispatch.table + call->number * dispatch.kWordBytes;
+    const Va slot = dispatch.slot(call->number).start;
     if (VaRange{trap.point.at, trap.point.at + trap.point.size_bytes}.contains(slot)) return *call;
   }
   return {};
@@ -85,14 +97,20 @@ Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor
     if (!SWAT_TRY(log_syscall(*dispatched, actor))) ++idle_stops_;
     return step_over(vcpu, pc, actor.thread);
   }
+  if (const auto place = call_returns_.place_of_return(vcpu)) {
+    if (call_returns_.leave(actor, *place)) return resume_without_idle();
+  }
   auto result = returns_.may_have_read(vcpu) ? returns_.own_watch(vcpu) : std::nullopt;
   if (!result && vm_.guest().in_kernel(vcpu)) result = returns_.watched(watch);
   if (result) return on_return_watch(vcpu, *result, actor);
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
   if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
+  if (!call && call_returns_.is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
   const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);
+  const bool comes_back = call_returns_.is_on();
+  if (comes_back) SWAT_CHECK(await_call_return(log_import(call, actor)));
   SWAT_CHECK(is_at_callee ? step_over(vcpu, pc, actor.thread) : vm_.session().resume());
-  log_import(std::move(call), actor);
+  if (!comes_back) (void)log_import(std::move(call), actor);  // nothing changes
   return {};
 }
 
@@ -107,12 +125,16 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
     SWAT_CHECK(meet_stranger(vcpu));
     if (SWAT_TRY(settle_return(vcpu))) {
       SWAT_CHECK(step_off(vcpu));
+    } else if (SWAT_TRY(settle_call_return(vcpu))) {
+      // and moved on
     } else if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
     } else if (const auto call = dispatch_at(vcpu, false)) {
       SWAT_CHECK(settle_dispatch(vcpu, *call));
     } else if (may_have_called(vcpu)) {
       SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
+    } else if (may_have_loaded_slot(vcpu)) {
+      SWAT_CHECK(settle_load(vcpu));
     } else {
       continue;
     }
@@ -139,13 +161,13 @@ Result<> Tracer::meet_stranger(unsigned vcpu) {
 // The same of the only vCPU, when the stop is one of our own and has overtaken its hit. It may also
 // stand where a stop was reported, and not have run since: then a step reports no hit.
 Result<> Tracer::settle_only() {
+  if (SWAT_TRY(settle_call_return(0))) return {};
   const EntryTrap* entry = entry_at(0, pc_of(0), false);
   if (entry == nullptr) return {};
   const auto registers = SWAT_TRY(vm_.session().registers(vm_.session().threads()[0]));
   const Actor actor = SWAT_TRY(meet(0));
-  const auto stop = step(0);
-  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
-  if (!stop || !stop->watch) return {};
+  const auto stop = SWAT_TRY(step(0));
+  if (!stop.watch) return {};
   log_calls();
   vm_.guest().remember(0, registers);
   if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
@@ -160,11 +182,24 @@ bool Tracer::may_have_called(unsigned vcpu) {
   Va callee = pc_of(vcpu);
   if (vm_.guest().in_kernel(vcpu)) {
     if (callee != page_fault_entry_) return false;
-    callee = Va{vm_.guest().reg_or_zero(vcpu, "cr2")};
+    callee = Va{vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().fault_address)};
   }
   const auto thread = model_.current(vcpu);
   ProcessView* view = thread ? processes_.find(thread->process) : nullptr;
   return view != nullptr && is_import_target(*view, *model_.memory(thread->process), callee);
+}
+
+bool Tracer::may_have_loaded_slot(unsigned vcpu) {
+  if (planner_.imports() == nullptr) return false;
+  const auto place = user_place(vm_.guest(), model_, vcpu);
+  if (!place) return false;
+  const auto thread = model_.current(vcpu);
+  const ProcessView* const view = thread ? processes_.find(thread->process) : nullptr;
+  const LoadedModule* const module = view != nullptr ? view->module_at(place->pc) : nullptr;
+  if (module == nullptr) return false;
+  if (module->module.is_dynamic_linker()) return true;
+  const auto loaded = address_of_load(*model_.memory(thread->process), place->pc);
+  return loaded && traps_.watches_read(*loaded, vm_.guest().machine().word_bytes);
 }
 
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
@@ -185,19 +220,43 @@ Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& cal
 Result<> Tracer::step_off(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
   for (unsigned i = 0; i < kStepTries && pc_of(vcpu) == pc; ++i) {
-    const auto stop = step(vcpu);
-    if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
+    SWAT_CHECK(step(vcpu));
   }
   return {};
+}
+
+Result<> Tracer::log_certain_call(unsigned vcpu, const Actor& actor) {
+  const auto calls = calls_.imports_at(vcpu, actor.thread);
+  const auto certain = std::ranges::find_if(calls, &CallLog::Candidate::certain);
+  if (certain == calls.end()) return {};
+  return await_call_return(log_import(certain->call, actor));
 }
 
 Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
   const auto calls = calls_.imports_at(vcpu, actor.thread);
-  const auto stop = step(vcpu);
-  if (!stop && stop.error().code != Errc::kTimeout) return tl::unexpected(stop.error());
-  if (stop && stop->watch) log_import(pick(calls, stop->watch), actor);
-  return {};
+  const auto stop = SWAT_TRY(step(vcpu));
+  if (!stop.watch) return {};
+  SWAT_CHECK(await_call_return(log_import(pick(calls, stop.watch), actor)));
+  // The first instruction was the last, too.
+  return settle_end_of_call(vcpu, actor);
+}
+
+Result<> Tracer::settle_load(unsigned vcpu) {
+  const auto stop = SWAT_TRY(step(vcpu));
+  if (!stop.watch) return {};
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  // Of the instruction that was stepped: what it hit will not be reported a second time.
+  if (may_have_called(vcpu)) {
+    const auto call = pick(calls_.imports_at(vcpu, actor.thread), stop.watch);
+    SWAT_CHECK(await_call_return(log_import(call, actor)));
+  }
+  return settle_end_of_call(vcpu, actor);
+}
+
+Result<> Tracer::settle_end_of_call(unsigned vcpu, const Actor& actor) {
+  if (const auto place = call_returns_.place_of_return(vcpu)) call_returns_.leave(actor, *place);
+  return call_returns_.take_out_idle();
 }
 
 }  // namespace swat::daemon

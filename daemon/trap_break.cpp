@@ -23,6 +23,9 @@ class BreakKind final : public TrapKind {
   Result<std::vector<Trap>> returns(os::OsModel& model) const override {
     std::vector<Trap> traps;
     for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
+      if (is_arm(entry.kind)) {
+        return fail(Errc::kUnsupported, "the ways out of an ARM kernel are not known yet");
+      }
       const auto points = os::x86::find_exit_points(model.kernel_memory(), entry.address);
       if (!points && entry.kind == os::SyscallEntry::Kind::kSyscall) {
         return tl::unexpected(points.error());
@@ -30,6 +33,7 @@ class BreakKind final : public TrapKind {
       if (!points) continue;
       for (const os::x86::ExitPoint& exit : *points) add(traps, at(exit.breakpoint));
     }
+    if (traps.empty()) return fail(Errc::kUnsupported, "no way out of this kernel is known");
     // Whether a signal has come between is seen where the registers are saved, if that is known.
     if (const auto tracked = model.track_results(); !tracked) {
       if (tracked.error().code == Errc::kDisconnected) return tl::unexpected(tracked.error());
@@ -46,6 +50,11 @@ class BreakKind final : public TrapKind {
   }
 
  private:
+  static bool is_arm(os::SyscallEntry::Kind kind) {
+    using Kind = os::SyscallEntry::Kind;
+    return kind == Kind::kSvc || kind == Kind::kArmSvc || kind == Kind::kArmOabiSvc;
+  }
+
   static void add(std::vector<Trap>& traps, const gdbproto::Point& point) {
     const auto same = [&](const Trap& trap) { return trap.point == point; };
     if (std::none_of(traps.begin(), traps.end(), same)) traps.push_back({point, ReturnTrap{}});

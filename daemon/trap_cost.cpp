@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "daemon/qemu_version.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -39,38 +40,25 @@ double rate_of(std::string_view name) {
 }
 
 // [QEMU commit dae1e0df49d4, "gdbstub: Remove tb_flush uses", first in 10.2]
-constexpr int kLastMajorThatFlushes = 10;
-constexpr int kLastMinorThatFlushes = 1;
+constexpr QemuVersion kLastThatFlushes{10, 1};
 
-bool flushes(std::string_view version) {
-  int major = 0;
-  int minor = 0;
-  const auto [dot, error] = std::from_chars(version.data(), version.data() + version.size(), major);
-  if (error != std::errc{}) return true;
-  const auto digits = static_cast<std::size_t>(dot - version.data());
-  const std::string_view rest = version.substr(std::min(digits + 1, version.size()));
-  std::from_chars(rest.data(), rest.data() + rest.size(), minor);
-  return std::pair(major, minor) <= std::pair(kLastMajorThatFlushes, kLastMinorThatFlushes);
-}
+constexpr std::chrono::duration<double> kStop{0.0002};
+constexpr std::chrono::duration<double> kFlushes{0.02};  // 5 to 150 ms, by how much is translated
 
 }  // namespace
 
 StopCosts StopCosts::of_qemu(std::string_view version) {
-  using std::chrono::duration;
-  constexpr duration<double> kStop{0.0002};
-  constexpr duration<double> kFlushes{0.02};  // 5 to 150 ms, by how much is translated
-  return {kStop, flushes(version) ? kFlushes : kStop * 2};
+  return {kStop, QemuVersion::parse(version) <= kLastThatFlushes ? kFlushes : kStop * 2};
 }
 
-StopCosts StopCosts::of_kvm() {
-  constexpr std::chrono::duration<double> kStop{0.0002};
-  return {kStop, kStop};
-}
+StopCosts StopCosts::of_silent_runs() { return {kStop, kStop * 2}; }
+
+StopCosts StopCosts::of_kvm() { return {kStop, kStop}; }
 
 double expected_rate(const SyscallDemand& demand, const os::linux_os::SyscallAbi& abi) {
   double rate = demand.all ? kAll : 0;
   for (const std::uint32_t number : demand.numbers) {
-    rate += rate_of(os::linux_os::syscall_name(abi, number));
+    if (number < abi.names.size()) rate += rate_of(abi.names[number]);
   }
   return std::min(rate, kAll);
 }

@@ -17,6 +17,8 @@ struct StopCosts {
 
   // Of QEMU under TCG: up to 10.1 it flushes its translations at every stop of a breakpoint.
   [[nodiscard]] static StopCosts of_qemu(std::string_view version);
+  // Of one whose stops at breakpoints are silent (Vm::run_silently).
+  [[nodiscard]] static StopCosts of_silent_runs();
   // Not measured: there was no KVM at hand.
   [[nodiscard]] static StopCosts of_kvm();
 };

@@ -31,6 +31,7 @@ Result<> TrapSet::add(const std::vector<Trap>& traps) {
     const auto key = key_of(trap.point);
     const auto [it, is_new] = held_.try_emplace(key, Held{trap.point, {}, 0});
     Held& held = it->second;
+    longest_span_ = std::max(longest_span_, trap.point.size_bytes);
     if (is_new) {
       // Still in the stub, about to be removed: keep it instead.
       const auto leaving = std::find(to_remove_.begin(), to_remove_.end(), trap.point);
@@ -74,6 +75,16 @@ Result<> TrapSet::flush_removals() {
   return session_.remove(points);
 }
 
+Result<> TrapSet::clear() {
+  for (const auto& [key, held] : std::exchange(held_, {})) to_remove_.push_back(held.point);
+  return flush_removals();
+}
+
+bool TrapSet::has_watches() const {
+  return std::ranges::any_of(
+      held_, [](const auto& entry) { return !entry.second.traps.front().is_breakpoint(); });
+}
+
 std::size_t TrapSet::breakpoints_with(const std::vector<Trap>& more) const {
   std::set<Key> keys;
   for (const auto& [key, held] : held_) {
@@ -94,6 +105,17 @@ std::vector<const Trap*> TrapSet::at_watch(Va start) const {
     }
   }
   return found;
+}
+
+bool TrapSet::watches_read(Va at, std::uint64_t size_bytes) const {
+  for (auto it = held_.upper_bound({(at + size_bytes).value, '\0', 0}); it != held_.begin();) {
+    const gdbproto::Point& point = (--it)->second.point;
+    if (point.at < at && at - point.at >= longest_span_) return false;
+    const bool reads = point.kind == gdbproto::PointKind::kReadWatch ||
+                       point.kind == gdbproto::PointKind::kAccessWatch;
+    if (reads && point.at < at + size_bytes && at < point.at + point.size_bytes) return true;
+  }
+  return false;
 }
 
 const TrapSet::Held* TrapSet::held_at_breakpoint(Va pc) const {

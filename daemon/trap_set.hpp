@@ -30,11 +30,17 @@ class TrapSet {
   void drop(const gdbproto::Point& point);
   // At a stop that a trap of ours reported.
   [[nodiscard]] Result<> flush_removals();
+  // All of them go, whoever holds them. The guest is stopped, and not by one of them.
+  [[nodiscard]] Result<> clear();
+  // Of those that the stub holds.
+  [[nodiscard]] bool has_watches() const;
   [[nodiscard]] bool has_removals() const { return !to_remove_.empty(); }
 
   // Traps at a watched span's start, or at a breakpoint's address; several entries may share one
   // word (syscall and its compat twin).
   [[nodiscard]] std::vector<const Trap*> at_watch(Va start) const;
+  // Whether a read of these bytes would stop at a watch.
+  [[nodiscard]] bool watches_read(Va at, std::uint64_t size_bytes) const;
   [[nodiscard]] const Trap* at_breakpoint(Va pc) const;
   // All that a breakpoint may mean: 64-bit and 32-bit callers may share a syscall's handler.
   [[nodiscard]] std::vector<Trap> meanings_at_breakpoint(Va pc) const;
@@ -59,6 +65,7 @@ class TrapSet {
 
   gdbproto::Session& session_;
   std::map<Key, Held> held_;
+  std::uint64_t longest_span_ = 0;  // of all watches that ever were
   std::vector<gdbproto::Point> to_remove_;
 };
 

@@ -3,6 +3,8 @@
 // a breakpoint on each of their handlers, where the kernel's code compares instead of reading a
 // table. What the kernel refuses before it comes to a handler (a number that there is not, seccomp)
 // is not seen.
+#include <numeric>
+
 #include "daemon/trap.hpp"
 
 namespace swat::daemon {
@@ -14,11 +16,10 @@ std::vector<std::uint32_t> with_handler(const os::SyscallDispatch& dispatch,
                                         const SyscallDemand& demand) {
   std::vector<std::uint32_t> numbers = demand.numbers;
   if (demand.all) {
-    for (std::uint32_t i = 0; i < dispatch.handlers.size(); ++i) numbers.push_back(i);
+    numbers.resize(dispatch.handlers.size());
+    std::iota(numbers.begin(), numbers.end(), static_cast<std::uint32_t>(dispatch.first_number));
   }
-  std::erase_if(numbers, [&](std::uint32_t number) {
-    return number >= dispatch.handlers.size() || dispatch.handlers[number].is_null();
-  });
+  std::erase_if(numbers, [&](std::uint32_t number) { return dispatch.handler(number).is_null(); });
   return numbers;
 }
 
@@ -27,12 +28,12 @@ std::vector<Trap> slot_watches(const Dispatch& dispatch,
                                const std::vector<std::uint32_t>& numbers) {
   std::vector<Trap> traps;
   for (const std::uint32_t number : numbers) {
-    const Va slot = *dispatch->table + number * dispatch->kWordBytes;
-    if (!traps.empty() && traps.back().point.at + traps.back().point.size_bytes == slot) {
-      traps.back().point.size_bytes += dispatch->kWordBytes;
+    const VaRange slot = dispatch->slot(number);
+    if (!traps.empty() && traps.back().point.at + traps.back().point.size_bytes == slot.start) {
+      traps.back().point.size_bytes += slot.size();
     } else {
       traps.push_back(
-          {{gdbproto::PointKind::kReadWatch, slot, dispatch->kWordBytes}, DispatchTrap{dispatch}});
+          {{gdbproto::PointKind::kReadWatch, slot.start, slot.size()}, DispatchTrap{dispatch}});
     }
   }
   return traps;
@@ -43,8 +44,8 @@ std::vector<Trap> handler_breakpoints(const Dispatch& dispatch,
                                       const std::vector<std::uint32_t>& numbers) {
   std::vector<Trap> traps;
   for (const std::uint32_t number : numbers) {
-    const gdbproto::Point point{gdbproto::PointKind::kSoftwareBreakpoint,
-                                dispatch->handlers[number], 1};
+    const gdbproto::Point point{gdbproto::PointKind::kSoftwareBreakpoint, dispatch->handler(number),
+                                1};
     const bool is_known =
         std::ranges::any_of(traps, [&](const Trap& trap) { return trap.point == point; });
     if (!is_known) traps.push_back({point, DispatchTrap{dispatch}});
@@ -60,13 +61,17 @@ class TableKind final : public TrapKind {
                                   const SyscallDemand& demand) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
-    const bool compat = entry.kind != os::SyscallEntry::Kind::kSyscall;
-    const Dispatch dispatch = SWAT_TRY(model.syscall_dispatch(compat));
-    const auto numbers = with_handler(*dispatch, demand);
-    if (numbers.empty()) return fail(Errc::kNotFound, "this kernel has none of these syscalls");
-    if (dispatch->table) return slot_watches(dispatch, numbers);
-    if (demand.all) return fail(Errc::kUnsupported, "this kernel has no table to watch");
-    return handler_breakpoints(dispatch, numbers);
+    const bool compat = abi->word < model.word_bytes();
+    if (asks_beyond_table(*abi, demand)) {
+      return fail(Errc::kUnsupported, "not all of these syscalls have handlers in a table");
+    }
+    auto traps = of_dispatch(SWAT_TRY(model.syscall_dispatch(compat)), demand);
+    // ARM's old ABI comes by the same entry, and goes by a table of its own.
+    if (traps && abi->may_be_in_instruction) {
+      auto more = of_dispatch(SWAT_TRY(model.syscall_dispatch(true)), demand);
+      if (more) traps->insert(traps->end(), more->begin(), more->end());
+    }
+    return traps;
   }
 
   Result<std::vector<Trap>> returns(os::OsModel&) const override {
@@ -79,6 +84,24 @@ class TableKind final : public TrapKind {
 
   Result<std::vector<Trap>> function(Va, FunctionTrap) const override {
     return fail(Errc::kUnsupported, "the table is of syscalls");
+  }
+
+ private:
+  static bool asks_beyond_table(const os::linux_os::SyscallAbi& abi, const SyscallDemand& demand) {
+    return std::ranges::any_of(abi.more_names, [&](const os::linux_os::NumberRange& range) {
+      return !range.in_table && std::ranges::any_of(demand.numbers, [&](std::uint64_t number) {
+        return number >= range.base && number - range.base < range.names.size();
+      });
+    });
+  }
+
+  static Result<std::vector<Trap>> of_dispatch(const Dispatch& dispatch,
+                                               const SyscallDemand& demand) {
+    const auto numbers = with_handler(*dispatch, demand);
+    if (numbers.empty()) return fail(Errc::kNotFound, "this kernel has none of these syscalls");
+    if (dispatch->table) return slot_watches(dispatch, numbers);
+    if (demand.all) return fail(Errc::kUnsupported, "this kernel has no table to watch");
+    return handler_breakpoints(dispatch, numbers);
   }
 };
 

@@ -1,6 +1,8 @@
 // Watchpoints: no translation-cache flush, no step, any length; the stop comes after the access
 // (x86 under TCG; facts/qemu.md 0.2).
 #include "daemon/trap.hpp"
+#include "osmodels/architecture.hpp"
+#include "osmodels/arm/entry_path.hpp"
 #include "osmodels/x86/entry_path.hpp"
 
 namespace swat::daemon {
@@ -16,6 +18,17 @@ class WatchKind final : public TrapKind {
                                   const SyscallDemand&) const override {
     const auto* abi = os::linux_os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
+    if (guest.architecture() == os::Architecture::kArm) return arm_literal(model, *abi, entry);
+    if (os::machine_of(guest.architecture()).stops_before_access) {
+      return fail(Errc::kUnsupported, "the entry's first access is not known on this architecture");
+    }
+    // 32-bit kernels since 4.16 load TSS.sp1 where SYSENTER leads, which no processor does. But
+    // their processors read TSS.sp0 at an interrupt, and that is in the same page: while a hit is
+    // pending, a read of any word of a watched page aborts QEMU. (7.2.22, Debian's 6.1, within
+    // seconds)
+    if (model.word_bytes() == 4) {
+      return fail(Errc::kUnsupported, "32-bit entries access the stack and the TSS alone");
+    }
     const auto store = SWAT_TRY(os::x86::find_entry_store(model.kernel_memory(), entry.address));
     std::vector<Trap> traps;
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
@@ -45,6 +58,19 @@ class WatchKind final : public TrapKind {
 
   Result<std::vector<Trap>> function(Va, FunctionTrap) const override {
     return fail(Errc::kUnsupported, "a watch sees reads of slots, not the code of one function");
+  }
+
+ private:
+  // The entry path's read of a word of its own, by whichever vCPU.
+  static Result<std::vector<Trap>> arm_literal(os::OsModel& model,
+                                               const os::linux_os::SyscallAbi& abi,
+                                               const os::SyscallEntry& entry) {
+    const auto path = SWAT_TRY(os::arm::read_entry_path(model.kernel_memory(), entry.address));
+    if (!path.literal) {
+      return fail(Errc::kUnsupported, "the entry reads no word that nothing else reads");
+    }
+    return std::vector<Trap>{{{gdbproto::PointKind::kReadWatch, path.literal->word, 4},
+                              EntryTrap{&abi, path.literal->at, {}, {}}}};
   }
 };
 

@@ -11,7 +11,7 @@ Result<std::uint64_t> VcpuWrites::reg(std::string_view name) {
 }
 
 Result<> VcpuWrites::set_reg(std::string_view name, std::uint64_t value) {
-  const gdbproto::RegisterInfo* info = session_.target().find(name);
+  const gdbproto::RegisterInfo* info = guest_.find_register(name);
   if (info == nullptr || info->size_bytes > sizeof(value)) {
     return fail(Errc::kUnsupported, "cannot write register " + std::string(name));
   }
@@ -28,13 +28,26 @@ Result<> VcpuWrites::store(Va at, std::uint64_t value, unsigned size_bytes) {
                         std::span(bytes).first(std::min<std::size_t>(size_bytes, bytes.size())));
 }
 
+Result<> VcpuWrites::move_to(Va next) {
+  SWAT_CHECK(set_reg(guest_.machine().pc, next.value));
+  for (const auto& [name, write] : writes_) {
+    SWAT_CHECK(session_.write_register(session_.threads()[vcpu_], write.info->number,
+                                       std::span(write.value).first(write.info->size_bytes)));
+  }
+  return {};
+}
+
 Result<> VcpuWrites::resume_at(Va next) {
+  const bool silently = session_.runs_silently();
+  if (silently) SWAT_CHECK(set_reg(guest_.machine().pc, next.value));
   std::vector<gdbproto::RegisterWrite> writes;
   writes.reserve(writes_.size());
   for (const auto& [name, write] : writes_) {
     writes.push_back({write.info->number, std::span(write.value).first(write.info->size_bytes)});
   }
-  return session_.write_registers_and_resume_at(session_.threads()[vcpu_], writes, next);
+  const auto thread = session_.threads()[vcpu_];
+  return silently ? session_.write_registers_and_resume(thread, writes)
+                  : session_.write_registers_and_resume_at(thread, writes, next);
 }
 
 }  // namespace swat::daemon

@@ -8,11 +8,11 @@
 
 #include "daemon/stopped_guest.hpp"
 #include "gdbproto/session.hpp"
-#include "osmodels/x86/first_instruction.hpp"
+#include "osmodels/emulation.hpp"
 
 namespace swat::daemon {
 
-class VcpuWrites final : public os::x86::VcpuState {
+class VcpuWrites final : public os::VcpuState {
  public:
   VcpuWrites(gdbproto::Session& session, StoppedGuest& guest, unsigned vcpu)
       : session_(session), guest_(guest), vcpu_(vcpu) {}
@@ -23,6 +23,8 @@ class VcpuWrites final : public os::x86::VcpuState {
 
   // Sends what was set and lets the guest go on at `next`.
   [[nodiscard]] Result<> resume_at(Va next);
+  // The same, and the guest stays stopped.
+  [[nodiscard]] Result<> move_to(Va next);
 
  private:
   struct Write {

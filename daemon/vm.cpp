@@ -8,6 +8,7 @@
 
 #include "daemon/qemu_log.hpp"
 #include "daemon/qemu_process.hpp"
+#include "daemon/qemu_version.hpp"
 #include "daemon/stub_starter.hpp"
 
 namespace swat::daemon {
@@ -122,7 +123,28 @@ Result<> Vm::connect_qmp() {
   return {};
 }
 
+Result<> Vm::can_run_silently() const {
+  if (is_kvm_) return fail(Errc::kUnsupported, "KVM has no translations to throw away");
+  constexpr QemuVersion kFirst{8, 1};
+  constexpr QemuVersion kLast{10, 1};
+  const QemuVersion version = QemuVersion::parse(qemu_version_);
+  if (version < kFirst) return fail(Errc::kUnsupported, "QEMU before 8.1 reports every stop");
+  if (version > kLast) return fail(Errc::kUnsupported, "QEMU keeps its translations anyway");
+  if (!qmp_endpoint_) return fail(Errc::kUnsupported, "without --qmp nobody tells of silent stops");
+  return {};
+}
+
+Result<> Vm::run_silently() {
+  SWAT_CHECK(can_run_silently());
+  SWAT_CHECK(connect_qmp());
+  return session_->run_silently(*qmp_);
+}
+
 void Vm::close_monitor() {
+  if (session_ != nullptr) {
+    session_->run_reported();
+    if (session_->runs_silently()) return;  // it runs: nobody else would tell of its stop
+  }
   qmp_.reset();
   qmp_link_.reset();
 }
@@ -223,8 +245,17 @@ Result<> Vm::wait_until_resumed(std::chrono::milliseconds timeout) {
   const std::string state = SWAT_TRY(qmp_->run_state());
   if (state == "paused") return fail(Errc::kTimeout, "still paused");
   SWAT_CHECK(qmp_->execute("stop"));
-  close_monitor();
+  if (!session_->runs_silently()) close_monitor();
   return {};
+}
+
+Result<> Vm::run_for(std::chrono::milliseconds duration) {
+  SWAT_CHECK(session_->resume());
+  std::this_thread::sleep_for(duration);
+  SWAT_CHECK(session_->interrupt());
+  const auto stop = SWAT_TRY(session_->wait_stop(gdbproto::Session::kReplyTimeout));
+  guest_->forget();
+  return stop.exited ? fail(Errc::kDisconnected, "QEMU has exited") : Result<>{};
 }
 
 Result<std::string> Vm::monitor(std::string_view command) {

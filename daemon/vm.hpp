@@ -52,10 +52,19 @@ class Vm {
   // for each of our stops, and keeps without bound what is not read.
   void close_monitor();
 
+  // Whether breakpoints can stop this QEMU without having it throw its translated code away
+  // (gdbproto/silent_stops.hpp); kUnsupported: why not.
+  [[nodiscard]] Result<> can_run_silently() const;
+  // From here on they do, and the monitor is held, until close_monitor(). The guest is stopped.
+  [[nodiscard]] Result<> run_silently();
+
   // After someone else has paused the VM: kTimeout while it stays so. When it runs again it is
   // stopped once more, so that its next stop is reported to us (QEMU >= 8.1 reports none of a run
   // that the stub did not start). Without QMP nobody can tell: kTimeout.
   [[nodiscard]] Result<> wait_until_resumed(std::chrono::milliseconds timeout);
+
+  // Lets a guest that was running run for that long, with no trap set, and stops it again.
+  [[nodiscard]] Result<> run_for(std::chrono::milliseconds duration);
 
   // A FIFO for QEMU to log into; it goes away with swatd. kUnsupported says in one line why QEMU
   // cannot log for us, or could not be brought back to how it logs now.

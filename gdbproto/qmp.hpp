@@ -39,6 +39,7 @@ class Qmp {
   // too.
   static constexpr std::size_t kMaxEvents = 4096;
   [[nodiscard]] std::uint64_t events_dropped() const { return events_dropped_; }
+  void forget_events() { events_.clear(); }
   // The next event's name ("STOP", "RESET", "SHUTDOWN"), or kTimeout.
   [[nodiscard]] Result<std::string> next_event(Millis timeout);
 

@@ -275,7 +275,7 @@ Result<std::vector<std::vector<std::byte>>> Session::gather_registers(
     selections.push_back(select(thread));
     queue("g");
   }
-  SWAT_CHECK(then_resume ? start("c") : flush());
+  SWAT_CHECK(then_resume ? resume_all() : flush());
   std::vector<std::vector<std::byte>> all;
   all.reserve(threads.size());
   for (const std::size_t selected : selections) {
@@ -295,7 +295,7 @@ Result<std::vector<std::byte>> Session::registers_and_resume(ThreadId thread,
   queue_changes(changes);
   const std::size_t selected = select(thread);
   queue("g");
-  SWAT_CHECK(start("c"));
+  SWAT_CHECK(resume_all());
   const Result<> changed = take_changes(changes);
   SWAT_CHECK(expect_ok("Hg", selected));
   auto registers = decode_registers(SWAT_TRY(next_reply()));

@@ -90,7 +90,7 @@ Result<Session::ReadAndResumed> Session::read_and_resume(
   for (const auto& piece : pieces) queue(memory_packet('m', piece.at.value, piece.into.size()));
   const std::size_t selected = select(thread);
   queue("g");
-  SWAT_CHECK(start("c"));
+  SWAT_CHECK(resume_all());
   SWAT_CHECK(expect_ok("address mode", prelude));
   ReadAndResumed got;
   for (const auto& piece : pieces) {
@@ -226,7 +226,10 @@ Result<> Session::change_points(char verb, std::span<const Point> points,
   while (!points.empty()) {
     const auto batch = points.first(std::min(points.size(), kPointPipeline));
     points = points.subspan(batch.size());
-    for (const Point& point : batch) queue(point_packet(verb, point));
+    for (const Point& point : batch) {
+      if (verb == 'Z') note_insert(point);
+      queue(point_packet(verb, point));
+    }
     SWAT_CHECK(flush());
     for (const Point& point : batch) {
       const std::string reply = SWAT_TRY(next_reply());
@@ -242,7 +245,10 @@ Result<> Session::change_points(char verb, std::span<const Point> points,
 
 void Session::queue_changes(const PointChanges& changes) {
   if (changes.remove) queue(point_packet('z', *changes.remove));
-  if (changes.insert) queue(point_packet('Z', *changes.insert));
+  if (changes.insert) {
+    note_insert(*changes.insert);
+    queue(point_packet('Z', *changes.insert));
+  }
 }
 
 Result<> Session::take_changes(const PointChanges& changes) {

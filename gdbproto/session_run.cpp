@@ -12,12 +12,19 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::string_view kInterrupt = "\x03";
+constexpr std::string_view kMonitorCont = "qRcmd,636f6e74";  // HMP `cont`
 constexpr std::string_view kAckAndInterrupt = "+\x03";
 constexpr Session::Millis kPatience = 1000ms;  // between attempts to interrupt
 constexpr unsigned kLastAttempt = 4;
 constexpr unsigned kMaxStraysPerWait = 64;  // then the caller gets its turn
 constexpr std::uint8_t kSignalTrap = 5;
 constexpr std::uint8_t kSignalInterrupt = 2;
+
+// "0x7"
+bool is_short_hex(std::string_view text) {
+  return text.starts_with("0x") && text.size() > 2 && text.size() <= 4 &&
+         text.find_first_not_of("0123456789abcdef", 2) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -29,15 +36,25 @@ Result<> Session::start(std::string_view packet) {
   if (stopped_at_) stats_.held += std::chrono::steady_clock::now() - *stopped_at_;
   stopped_at_.reset();
   running_ = true;
+  stops_silently_ = false;
   attempts_ = 0;
   unanswered_ = 0ms;
+  return {};
+}
+
+// `cont` has a reply, which is sent once the guest runs: it is read at the next stop.
+Result<> Session::resume_all() {
+  if (!silent_) return start("c");
+  SWAT_CHECK(start(kMonitorCont));
+  stops_silently_ = true;
+  ++owed_replies_;
   return {};
 }
 
 Result<> Session::resume(const PointChanges& changes) {
   SWAT_CHECK(ready());
   queue_changes(changes);
-  SWAT_CHECK(start("c"));
+  SWAT_CHECK(resume_all());
   return take_changes(changes);
 }
 
@@ -61,9 +78,38 @@ Result<> Session::write_registers_and_resume_at(ThreadId thread,
   return expect_ok("P and Hc", oks);
 }
 
+Result<> Session::write_registers_and_resume(ThreadId thread,
+                                             std::span<const RegisterWrite> writes) {
+  SWAT_CHECK(ready());
+  const std::size_t oks = select(thread) + writes.size();
+  for (const RegisterWrite& write : writes) queue_write(write);
+  SWAT_CHECK(resume_all());
+  return expect_ok("P", oks);
+}
+
 Result<> Session::step(ThreadId thread) {
   SWAT_CHECK(ready());
   return start("vCont;s:" + thread.to_string());
+}
+
+// `s` with the flags of a step at 0 is a resume that ends steps. The '$' behind it is swallowed and
+// stops the guest before it has executed an instruction, as after `D`; whether QEMU tells of that
+// stop depends on its version.
+Result<> Session::end_steps() {
+  SWAT_CHECK(ready());
+  if (threads_.size() < 2) return {};
+  const std::string flags = SWAT_TRY(ask("qqemu.sstep"));
+  if (!is_short_hex(flags)) return refused("qqemu.sstep", flags);
+  queue("Qqemu.sstep=0");
+  SWAT_CHECK(flush());
+  SWAT_CHECK(expect_ok("Qqemu.sstep"));
+  append_packet(outbox_, "vCont;s");
+  ++stats_.packets_sent;
+  outbox_.push_back('$');
+  SWAT_CHECK(flush());
+  queue("Qqemu.sstep=" + flags.substr(2));
+  SWAT_CHECK(flush());
+  return expect_ok("Qqemu.sstep");
 }
 
 // --- Stops
@@ -73,6 +119,7 @@ Result<> Session::interrupt() {
   if (attempts_ > 0) return {};  // wait_stop() sees to it
   attempts_ = 1;
   unanswered_ = 0ms;
+  if (stops_silently_) return silent_->pause();
   return send_raw(kInterrupt);
 }
 
@@ -89,6 +136,7 @@ Result<> Session::escalate() {
 
 Result<StopReply> Session::wait_stop(Millis timeout) {
   if (over_ || !running_) return fail(Errc::kUsage, "the guest is not running");
+  if (stops_silently_) return wait_silent_stop(timeout);
   Millis left = timeout;
   for (unsigned strays = 0; strays < kMaxStraysPerWait;) {
     const Millis slice = attempts_ == 0 ? left : std::min(left, kPatience - unanswered_);
@@ -137,6 +185,40 @@ StopReply Session::accept(const StopReply& stop) {
   stopped_at_ = std::chrono::steady_clock::now();
   selected_ = stop.signal == kSignalTrap ? stop.thread : std::nullopt;
   current_ = selected_;
+  return stop;
+}
+
+// --- Silent runs
+
+Result<> Session::run_silently(Qmp& monitor) {
+  SWAT_CHECK(ready());
+  if (has_watched_) return fail(Errc::kUsage, "a watchpoint that is hit silently stays hit");
+  silent_.emplace(monitor);
+  return {};
+}
+
+// Running silently it would have nobody left to tell of its stop.
+void Session::run_reported() {
+  if (!running_ || !stops_silently_) silent_.reset();
+}
+
+void Session::note_insert(const Point& point) {
+  if (point.kind == PointKind::kSoftwareBreakpoint ||
+      point.kind == PointKind::kHardwareBreakpoint) {
+    return;
+  }
+  has_watched_ = true;
+  silent_.reset();
+}
+
+// QEMU has selected a vCPU that has hit something; with several there is no telling which.
+Result<StopReply> Session::wait_silent_stop(Millis timeout) {
+  const StopReply stop = SWAT_TRY(silent_->wait(timeout));
+  const auto selected = threads_.size() == 1 ? selected_ : std::nullopt;
+  accept(stop);
+  selected_ = selected;
+  // More than that one is owed: ready() sees to it.
+  if (owed_replies_ == 1) SWAT_CHECK(expect_ok("qRcmd"));
   return stop;
 }
 

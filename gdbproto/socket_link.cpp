@@ -43,15 +43,16 @@ tl::unexpected<Error> disconnected(std::string what) {
 
 struct IoLoop::Impl {
   asio::io_context io{1};
-  asio::signal_set signals{io, SIGINT, SIGTERM};
+  asio::signal_set signals{io, SIGINT, SIGTERM, SIGHUP};
   bool requested = false;
   bool acknowledged = false;
+  bool reload = false;
   unsigned asked = 0;
 
   void arm() {
-    signals.async_wait([this](error_code error, int) {
+    signals.async_wait([this](error_code error, int signal) {
       if (error) return;
-      requested = true;
+      (signal == SIGHUP ? reload : requested) = true;
       arm();  // the clean-up is bounded in time: a second Ctrl-C must not kill us half way
     });
   }
@@ -81,6 +82,8 @@ bool IoLoop::stop_requested() const {
   return impl_->requested;
 }
 void IoLoop::acknowledge_stop() { impl_->acknowledged = true; }
+bool IoLoop::reload_requested() const { return impl_->reload; }
+bool IoLoop::take_reload() { return std::exchange(impl_->reload, false); }
 
 namespace {
 

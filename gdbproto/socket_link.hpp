@@ -21,7 +21,8 @@ struct Endpoint {
 };
 
 // Owns the io_context that all links of the process share, and SIGINT/SIGTERM: both end every
-// receive() with kInterrupted from then on, so that the caller's own clean-up path runs.
+// receive() with kInterrupted from then on, so that the caller's own clean-up path runs. SIGHUP
+// ends nothing: whoever loops asks for it.
 class IoLoop {
  public:
   IoLoop();
@@ -32,6 +33,10 @@ class IoLoop {
   // After the first signal; a clean-up path calls acknowledge_stop() and its waits work again.
   [[nodiscard]] bool stop_requested() const;
   void acknowledge_stop();
+
+  // SIGHUP has come, since it was last taken.
+  [[nodiscard]] bool reload_requested() const;
+  bool take_reload();
 
   struct Impl;
   [[nodiscard]] Impl& impl() { return *impl_; }

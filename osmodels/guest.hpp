@@ -33,7 +33,8 @@ class GuestView {
   [[nodiscard]] virtual Architecture architecture() const = 0;
   [[nodiscard]] virtual unsigned vcpu_count() const = 0;
   // A register of a stopped vCPU (0-based) by its name in QEMU's target.xml: "rax", "cr3",
-  // "gs_base". kNotFound: this CPU has none of that name.
+  // "gs_base"; "rax" is eax where the target has 32 bits, and the other way round. kNotFound: this
+  // CPU has none of that name.
   [[nodiscard]] virtual Result<std::uint64_t> reg(unsigned vcpu, std::string_view name) = 0;
   // kUnsupported where this guest is no x86 or nothing can tell.
   [[nodiscard]] virtual Result<X86SystemTables> x86_tables(unsigned vcpu) = 0;

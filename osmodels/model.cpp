@@ -5,8 +5,10 @@
 namespace swat::os {
 namespace {
 
-Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest) {
-  return SWAT_TRY(attach_linux(guest)).model;
+Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, ProfileStore* store) {
+  LinuxModelOptions options;
+  options.store = store;
+  return SWAT_TRY(attach_linux(guest, options)).model;
 }
 
 bool is_of_file(const Mapping& mapping) {
@@ -26,11 +28,12 @@ struct Candidate {
 
   // A second mapping of offset 0 may be the data segment of a file smaller than a page, or, behind
   // code at offset 0, what RELRO made of its start. Otherwise it begins another copy of the image,
-  // and for certain when more of the file follows it. `next` may be null.
+  // and for certain when more of the file than data follows it. `next` may be null.
   [[nodiscard]] bool takes(const Mapping& mapping, const Mapping* next) const {
     if (!is_same_file(mapping)) return false;
     if (mapping.file_offset != 0 || mapping.writable) return true;
-    if (next != nullptr && is_same_file(*next) && next->file_offset != 0) return false;
+    const bool more_follows = next != nullptr && is_same_file(*next) && next->file_offset != 0;
+    if (more_follows && !next->writable) return false;
     return executable && !mapping.executable && !writable && !beyond_start;
   }
 
@@ -43,11 +46,6 @@ struct Candidate {
 };
 
 }  // namespace
-
-std::string_view to_string(Architecture architecture) {
-  constexpr std::string_view kNames[] = {"i386", "x86_64", "arm", "aarch64"};
-  return kNames[static_cast<std::size_t>(architecture)];
-}
 
 std::vector<Module> modules_of(const std::vector<Mapping>& mappings) {
   std::vector<Module> modules;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "osmodels/guest.hpp"
+#include "osmodels/profile_store.hpp"
 
 namespace swat::os {
 
@@ -52,6 +53,12 @@ struct Module {
   [[nodiscard]] std::string_view name() const {  // the path's last component
     return std::string_view(path).substr(path.find_last_of('/') + 1);
   }
+  // By its name: glibc's ld-linux-x86_64.so.2 and ld64.so.1, old ld.so.1 and ld-2.31.so; musl's and
+  // uClibc's ld-*, of which musl's is the C library, too.
+  [[nodiscard]] bool is_dynamic_linker() const {
+    return name().starts_with("ld-") || name().starts_with("ld.so") ||
+           name().starts_with("ld64.so");
+  }
 };
 
 // Mappings of the same file that follow each other and hold offset 0 become one module; those of
@@ -60,7 +67,17 @@ struct Module {
 
 // One of the ways into the kernel that this guest has set up.
 struct SyscallEntry {
-  enum class Kind { kSyscall, kCompatSyscall, kSysenter, kInt80, kInt2e, kSvc } kind;
+  enum class Kind {
+    kSyscall,
+    kCompatSyscall,
+    kSysenter,
+    kInt80,
+    kInt2e,
+    kSvc,
+    kCompatSvc,  // of 32-bit callers on AArch64
+    kArmSvc,     // of a 32-bit kernel
+    kArmOabiSvc  // of one that also knows the ABI before EABI
+  } kind;
   Va address;            // first instruction
   std::string found_by;  // "device state", "kernel symbol entry_SYSCALL_64", ...
 };
@@ -72,19 +89,37 @@ struct SyscallDispatch {
     Va next;               // behind it, where a vCPU stands then
     std::string_view reg;  // holds the handler then; "": the vCPU stands at the handler instead
     Va late = {};  // where it holds the handler still, and QEMU may stop late; null: nowhere
+    // Where vCPUs stop before the access: the instruction, and the registers that it takes the
+    // number and the table from; and what points to the caller's saved registers, "" when the
+    // caller's registers are where they were.
+    Va at = {};
+    std::string_view number = {};
+    std::string_view table = {};
+    std::string_view callers = {};
+    unsigned condition = 14;  // ARM: it is executed under (14: always)
   };
 
-  static constexpr std::uint64_t kWordBytes = 8;  // of the table
-
   std::string found_by;
-  bool compat = false;         // of 32-bit callers
-  std::optional<Va> table;     // handlers' addresses by number; none: the kernel's code compares
-  std::vector<Load> loads;     // from the table
-  std::vector<Va> handlers;    // by number; null: that number has none
-  bool saves_callers = false;  // handlers are given the caller's registers as saved in memory
+  bool compat = false;           // of 32-bit callers; ARM: of callers by the old ABI
+  std::optional<Va> table;       // handlers' addresses by number; none: the kernel's code compares
+  std::vector<Load> loads;       // from the table
+  std::vector<Va> handlers;      // by number; null: that number has none
+  std::uint64_t word_bytes = 8;  // of the table
+  std::uint64_t first_number = 0;  // of the table's first handler, and of `handlers`
+  bool saves_callers = false;      // at the handler, the caller's registers are in memory alone
 
   [[nodiscard]] bool is_handler(std::uint64_t number, Va at) const {
-    return number < handlers.size() && !at.is_null() && handlers[number] == at;
+    return !at.is_null() && handler(number) == at;
+  }
+  // Null: there is none.
+  [[nodiscard]] Va handler(std::uint64_t number) const {
+    const std::uint64_t index = number - first_number;
+    return number < first_number || index >= handlers.size() ? Va{} : handlers[index];
+  }
+  // What of the table is read for a number. There is a table.
+  [[nodiscard]] VaRange slot(std::uint64_t number) const {
+    const Va at = *table + (number - first_number) * word_bytes;
+    return {at, at + word_bytes};
   }
 };
 
@@ -95,12 +130,15 @@ struct DispatchedSyscall {
   std::array<std::optional<std::uint64_t>, 6> arguments{};
 };
 
-// Where the kernel keeps what a syscall returns, until it loads it on the way back to user mode.
+// What a syscall returns, as the kernel keeps it until the way back to user mode.
 struct ResultWord {
-  Va at;  // in the thread's kernel stack: its own while it lives, then some other thread's
+  // The way back reads it, and hardly anything else does: the result itself, or a word beside it.
+  // In the thread's kernel stack: its own while it lives, then some other thread's.
+  Va at;
   // Of the registers that are saved around it, the lowest address. The stack pointer is between
   // this and the word only while they are saved or restored.
   Va frame;
+  Va value = {};  // the result, where it is not the word at `at`
   friend bool operator==(const ResultWord&, const ResultWord&) = default;
 };
 
@@ -108,8 +146,9 @@ class OsModel {
  public:
   virtual ~OsModel() = default;
 
-  [[nodiscard]] virtual std::string_view name() const = 0;  // "linux"
-  [[nodiscard]] virtual std::string version() const = 0;    // "6.1.0-56-amd64"
+  [[nodiscard]] virtual std::string_view name() const = 0;         // "linux"
+  [[nodiscard]] virtual std::string version() const = 0;           // "6.1.0-56-amd64"
+  [[nodiscard]] virtual unsigned word_bytes() const { return 8; }  // of the kernel
   // How the model knows what it knows, a line each, for `doctor`.
   [[nodiscard]] virtual std::vector<std::string> provenance() const = 0;
 
@@ -180,7 +219,8 @@ class OsModel {
 // kNotFound means "not this guest"; any other error means "cannot tell, because".
 struct OsProbe {
   std::string_view name;
-  Result<std::unique_ptr<OsModel>> (*attach)(GuestView&);
+  // `store` keeps what takes long to find; null: nothing is kept.
+  Result<std::unique_ptr<OsModel>> (*attach)(GuestView&, ProfileStore* store);
 };
 
 // Every model there is, in the order of detection.

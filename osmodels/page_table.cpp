@@ -3,118 +3,23 @@
 #include <array>
 #include <limits>
 
+#include "osmodels/page_geometry.hpp"
+
 namespace swat::os {
 namespace {
 
-// What one entry of a table says.
-struct Descriptor {
-  enum class Kind { kAbsent, kTable, kLeaf } kind = Kind::kAbsent;
-  Pa at;
-  bool user = false;
-  bool writable = false;
-  bool executable = false;
-};
-
-struct Level {
-  unsigned shift;  // of the address bits that index this level's table
-  unsigned index_bits;
-  bool may_be_leaf;  // has a "large page" bit; the last level is all leaves without one
-  bool has_rights;   // its user, writable and no-execute bits count
-};
-
-constexpr std::size_t kMaxLevels = 5;
-constexpr std::size_t kMaxTableBytes = 16384;
+constexpr std::size_t kMaxTableBytes = 65536;
 // 64 GiB of 4 KiB pages; a table that is its own child would otherwise take the age of the
 // universe.
 constexpr std::size_t kMaxTablesPerWalk = 1 << 15;
 constexpr std::size_t kMaxCachedPages = 1 << 16;
 constexpr std::uint64_t kPageBytes = 4096;
 
-}  // namespace
-
-struct PageGeometry {
-  std::string_view name;
-  unsigned va_bits;
-  bool sign_extended;  // addresses are canonical: bits above va_bits repeat the highest of them
-  unsigned entry_bytes;
-  std::uint64_t address_mask;  // of a table's or a 4 KiB leaf's physical address in an entry
-  std::uint64_t no_execute;    // bit; 0 where there is none
-  std::array<Level, kMaxLevels> levels;
-  std::size_t level_count;
-};
-
-namespace {
-
-// [Intel SDM vol. 3, 4.3 to 4.5: tables 4-4 to 4-20]
-constexpr std::uint64_t kPresent = 1 << 0;
-constexpr std::uint64_t kWritable = 1 << 1;
-constexpr std::uint64_t kUser = 1 << 2;
-constexpr std::uint64_t kLarge = 1 << 7;
-constexpr std::uint64_t kNoExecute = std::uint64_t{1} << 63;
-constexpr std::uint64_t kAddress52 = 0x000ffffffffff000;
-
-constexpr PageGeometry kGeometries[] = {
-    {"x86_64-4level",
-     48,
-     true,
-     8,
-     kAddress52,
-     kNoExecute,
-     {{{39, 9, false, true}, {30, 9, true, true}, {21, 9, true, true}, {12, 9, false, true}}},
-     4},
-    {"x86_64-5level",
-     57,
-     true,
-     8,
-     kAddress52,
-     kNoExecute,
-     {{{48, 9, false, true},
-       {39, 9, false, true},
-       {30, 9, true, true},
-       {21, 9, true, true},
-       {12, 9, false, true}}},
-     5},
-    // PSE-36 (physical bits 39:32 in bits 20:13 of a 4 MiB entry) is not decoded: only guests with
-    // more than 4 GiB of RAM and no PAE kernel could use it, and no Linux or NT does.
-    {"i386", 32, false, 4, 0xfffff000, 0, {{{22, 10, true, true}, {12, 10, false, true}}}, 2},
-    // The four entries of the first level have no rights bits. [SDM vol. 3, table 4-8]
-    {"i386-pae",
-     32,
-     false,
-     8,
-     kAddress52,
-     kNoExecute,
-     {{{30, 2, false, false}, {21, 9, true, true}, {12, 9, false, true}}},
-     3},
-};
-
-Descriptor decode(const PageGeometry& geometry, std::size_t level, std::uint64_t entry) {
-  if ((entry & kPresent) == 0) return {};
-  const Level& shape = geometry.levels[level];
-  const bool last = level + 1 == geometry.level_count;
-  Descriptor found;
-  found.kind = last || (shape.may_be_leaf && (entry & kLarge) != 0) ? Descriptor::Kind::kLeaf
-                                                                    : Descriptor::Kind::kTable;
-  std::uint64_t mask = geometry.address_mask;
-  if (found.kind == Descriptor::Kind::kLeaf) mask &= ~((std::uint64_t{1} << shape.shift) - 1);
-  found.at = Pa{entry & mask};
-  found.user = !shape.has_rights || (entry & kUser) != 0;
-  found.writable = !shape.has_rights || (entry & kWritable) != 0;
-  found.executable = !shape.has_rights || (entry & geometry.no_execute) == 0;
-  return found;
-}
-
-bool is_canonical(const PageGeometry& geometry, Va at) {
-  const std::uint64_t above = at.value >> (geometry.va_bits - (geometry.sign_extended ? 1 : 0));
-  if (above == 0) return true;
-  const unsigned bits = 64 - geometry.va_bits + 1;
-  return geometry.sign_extended && above == (std::uint64_t{1} << bits) - 1;
-}
-
 std::uint64_t entry_of(const PageGeometry& geometry, std::span<const std::byte> table,
                        std::size_t index) {
   std::uint64_t entry = 0;
-  std::memcpy(&entry, table.data() + index * geometry.entry_bytes, geometry.entry_bytes);
+  std::memcpy(&entry, table.data() + index * geometry.entry.entry_bytes,
+              geometry.entry.entry_bytes);
   return entry;
 }
 
@@ -137,7 +42,7 @@ class LeafWalk {
     const Level& shape = geometry_.levels[level];
     const std::size_t count = std::size_t{1} << shape.index_bits;
     std::array<std::byte, kMaxTableBytes> raw;
-    const std::span<std::byte> bytes = std::span(raw).first(count * geometry_.entry_bytes);
+    const std::span<std::byte> bytes = std::span(raw).first(count * geometry_.entry.entry_bytes);
     if (const Result<> got = ram_.read(at, bytes); !got) {
       if (got.error().code == Errc::kFault) return true;  // a hostile or torn entry: nothing there
       return tl::unexpected(got.error());
@@ -154,7 +59,7 @@ class LeafWalk {
  private:
   std::uint64_t address_of(std::uint64_t base, const Level& shape, std::size_t index) const {
     const std::uint64_t at = base + (std::uint64_t{index} << shape.shift);
-    const bool upper = geometry_.sign_extended && (at >> (geometry_.va_bits - 1) & 1) != 0;
+    const bool upper = geometry_.half == Half::kBoth && (at >> (geometry_.va_bits - 1) & 1) != 0;
     return upper ? at | ~((std::uint64_t{1} << geometry_.va_bits) - 1) : at;
   }
 
@@ -167,8 +72,9 @@ class LeafWalk {
     here.executable = here.executable && above.executable;
     if (here.kind == Descriptor::Kind::kTable) return table(here.at, level + 1, start, here);
     const std::uint64_t page_bytes = std::uint64_t{1} << geometry_.levels[level].shift;
+    const Pa at = here.at + (start & here.repeated);
     return visit_(Va{start},
-                  Translation{here.at, page_bytes, here.user, here.writable, here.executable});
+                  Translation{at, page_bytes, here.user, here.writable, here.executable});
   }
 
   PhysicalMemory& ram_;
@@ -181,34 +87,7 @@ class LeafWalk {
 
 constexpr Descriptor kAllRights{Descriptor::Kind::kTable, {}, true, true, true};
 
-Result<std::uint64_t> reg_or_zero(GuestView& guest, unsigned vcpu, std::string_view name) {
-  Result<std::uint64_t> value = guest.reg(vcpu, name);
-  if (!value && value.error().code == Errc::kNotFound) return 0;
-  return value;
-}
-
 }  // namespace
-
-const PageGeometry* find_geometry(std::string_view name) {
-  const auto* found = std::ranges::find(kGeometries, name, &PageGeometry::name);
-  return found == std::end(kGeometries) ? nullptr : found;
-}
-
-Result<const PageGeometry*> x86_geometry(GuestView& guest, unsigned vcpu) {
-  constexpr std::uint64_t kCr0Paging = std::uint64_t{1} << 31;
-  constexpr std::uint64_t kCr4Pae = 1 << 5;
-  constexpr std::uint64_t kCr4La57 = 1 << 12;
-  constexpr std::uint64_t kEferLongModeActive = 1 << 10;
-  const std::uint64_t cr4 = SWAT_TRY(guest.reg(vcpu, "cr4"));
-  const std::uint64_t efer = SWAT_TRY(reg_or_zero(guest, vcpu, "efer"));
-  if ((SWAT_TRY(guest.reg(vcpu, "cr0")) & kCr0Paging) == 0) {
-    return fail(Errc::kUnsupported, "paging is off on this CPU");
-  }
-  if ((efer & kEferLongModeActive) != 0) {
-    return find_geometry((cr4 & kCr4La57) != 0 ? "x86_64-5level" : "x86_64-4level");
-  }
-  return find_geometry((cr4 & kCr4Pae) != 0 ? "i386-pae" : "i386");
-}
 
 Result<Translation> AddressSpace::translate(Va at) {
   const std::uint64_t offset = at.value % kPageBytes;
@@ -224,8 +103,9 @@ Result<Translation> AddressSpace::translate(Va at) {
     const Level& shape = geometry_.levels[level];
     const std::uint64_t index = at.value >> shape.shift & ((1u << shape.index_bits) - 1);
     std::array<std::byte, sizeof(std::uint64_t)> raw{};
-    const auto bytes = std::span(raw).first(geometry_.entry_bytes);
-    if (const Result<> got = ram_.read(here.at + index * geometry_.entry_bytes, bytes); !got) {
+    const auto bytes = std::span(raw).first(geometry_.entry.entry_bytes);
+    if (const Result<> got = ram_.read(here.at + index * geometry_.entry.entry_bytes, bytes);
+        !got) {
       if (got.error().code != Errc::kFault) return tl::unexpected(got.error());
       return fail(Errc::kFault, "page table outside RAM", at.value);
     }
@@ -233,11 +113,16 @@ Result<Translation> AddressSpace::translate(Va at) {
     if (next.kind == Descriptor::Kind::kAbsent) {
       return fail(Errc::kFault, "page not present", at.value);
     }
-    here = {next.kind, next.at, here.user && next.user, here.writable && next.writable,
-            here.executable && next.executable};
+    here = {next.kind,
+            next.at,
+            here.user && next.user,
+            here.writable && next.writable,
+            here.executable && next.executable,
+            next.repeated};
     if (here.kind != Descriptor::Kind::kLeaf) continue;
     const std::uint64_t page_bytes = std::uint64_t{1} << shape.shift;
-    const Pa page = here.at + (at.value & (page_bytes - 1) & ~(kPageBytes - 1));
+    const std::uint64_t below = at.value & ((page_bytes - 1) | here.repeated);
+    const Pa page = here.at + (below & ~(kPageBytes - 1));
     if (cache_.size() >= kMaxCachedPages) cache_.clear();
     Translation found{page, page_bytes, here.user, here.writable, here.executable};
     cache_[at.value / kPageBytes] = found;
@@ -278,7 +163,7 @@ Result<> AddressSpace::for_each_leaf(VaRange range,
                                      const std::function<bool(Va, const Translation&)>& visit) {
   if (range.start == range.end) return {};
   LeafWalk walk(ram_, geometry_, range, visit);
-  SWAT_CHECK(walk.table(root_, 0, 0, kAllRights));
+  SWAT_CHECK(walk.table(root_, 0, lowest_address(geometry_), kAllRights));
   return {};
 }
 

@@ -1,7 +1,7 @@
 // Page tables, walked by us: any address space of the guest, not only the current one.
 //
 // What differs between architectures is a row of kGeometries, not code.
-// [Intel SDM vol. 3 chapter 4; Arm ARM DDI 0487 D8, DDI 0406 B3]
+// [Intel SDM vol. 3 chapter 4; Arm ARM DDI 0487 D5, DDI 0406 B3]
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,28 @@ namespace swat::os {
 
 struct PageGeometry;  // levels, index bits, masks, tests: page_table.cpp
 
-// By name: "x86_64-4level", "x86_64-5level", "i386", "i386-pae" (ARM and AArch64 come as rows).
+// By name: "x86_64-4level", "x86_64-5level", "x86_64-3level", "i386", "i386-pae"; "arm-lpae",
+// "arm-v5", "arm-v6", and "arm-v6-31bit" to "arm-v6-25bit" of user addresses where TTBCR.N says so;
+// of AArch64, where a table has either user addresses or the kernel's, by granule, bits of an
+// address, and half: "aarch64-4k-48-user", "aarch64-64k-42-kernel". Null: none of that name.
 [[nodiscard]] const PageGeometry* find_geometry(std::string_view name);
 // What a stopped x86 vCPU uses, by its CR0, CR4 and EFER.
 [[nodiscard]] Result<const PageGeometry*> x86_geometry(GuestView& guest, unsigned vcpu);
+
+// Of user addresses and of the kernel's; the same where one table has both.
+struct GeometryPair {
+  const PageGeometry* user = nullptr;
+  const PageGeometry* kernel = nullptr;
+};
+// What a stopped AArch64 vCPU uses at EL1 and EL0, by its SCTLR_EL1 and TCR_EL1. kUnsupported: the
+// MMU is off, or it is a geometry that there is no row for.
+[[nodiscard]] Result<GeometryPair> aarch64_geometries(GuestView& guest, unsigned vcpu);
+// The same of an ARM vCPU, by its SCTLR and TTBCR.
+[[nodiscard]] Result<GeometryPair> arm_geometries(GuestView& guest, unsigned vcpu);
+// Bytes of the topmost table, which is aligned to them.
+[[nodiscard]] std::uint64_t root_bytes(const PageGeometry& geometry);
+// Bits of a virtual address that are translated.
+[[nodiscard]] unsigned va_bits_of(const PageGeometry& geometry);
 
 // One leaf: [va, va+size) -> pa.
 struct Translation {

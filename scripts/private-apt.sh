@@ -5,7 +5,8 @@
 # suites; only where the mirror is, and how to reach it, comes from the machine's configuration.
 # Needs apt and the Debian archive keyring, as every Debian has; needs no root.
 #
-#   private_apt_init SUITE...          # sets up and refreshes a tree of those suites
+#   private_apt_init SUITE...          # sets up and refreshes a tree of those suites, of packages
+#                                      # for PRIVATE_APT_ARCH (default: amd64)
 #   private_apt_download DIR PKG...    # those packages alone
 #   private_apt_closure DIR PKG...     # those packages and all they depend on, no recommendations
 #   private_apt_newest PKG             # the newest version that the suites have
@@ -31,7 +32,9 @@ private_apt_mirror() {
 
 private_apt_init() {
   local suite mirror name
+  local arch=${PRIVATE_APT_ARCH:-amd64}
   name=$(IFS=+ && echo "$*")
+  [ "$arch" = amd64 ] || name=$arch+$name
   PRIVATE_APT_DIR=$(swat_cache_dir)/apt/$name
   PRIVATE_APT_CONF=$PRIVATE_APT_DIR/apt.conf
   mkdir -p "$PRIVATE_APT_DIR"/{lists/partial,cache/archives/partial,state}
@@ -55,8 +58,8 @@ Dir::State::lists "$PRIVATE_APT_DIR/lists";
 Dir::State::status "$PRIVATE_APT_DIR/state/status";
 Dir::State::extended_states "$PRIVATE_APT_DIR/state/extended_states";
 Dir::Cache "$PRIVATE_APT_DIR/cache";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
 APT::Sandbox::User "";
 Debug::NoLocking "true";
 Acquire::Languages "none";
@@ -67,8 +70,12 @@ CONF
   if ! cmp -s "$PRIVATE_APT_DIR/sources.list.new" "$PRIVATE_APT_DIR/sources.list" ||
     [ -z "$(find "$PRIVATE_APT_DIR/updated" -mmin -1440 2>/dev/null)" ]; then
     mv "$PRIVATE_APT_DIR/sources.list.new" "$PRIVATE_APT_DIR/sources.list"
-    private_apt apt-get -qq update >&2
-    touch "$PRIVATE_APT_DIR/updated"
+    # A mirror in the middle of its own update has some indices wrong; the others may do.
+    if private_apt apt-get -qq update >&2; then
+      touch "$PRIVATE_APT_DIR/updated"
+    else
+      echo "private-apt: going on with the indices that could be fetched" >&2
+    fi
   fi
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "osmodels/linux/kernel_layout.hpp"
 #include "symbols/memory.hpp"
 
 namespace swat::os {
@@ -12,23 +13,33 @@ namespace swat::os {
 struct Blob {
   Va at;
   std::vector<std::byte> bytes;
+  unsigned word_bytes;  // of the kernel that it is of
 
   // 0 beyond the end, as where nothing was readable.
   template <class T>
   [[nodiscard]] T load(std::size_t offset) const {
     T value{};
-    if (offset <= bytes.size() && bytes.size() - offset >= sizeof(T)) {
-      std::memcpy(&value, bytes.data() + offset, sizeof(T));
-    }
+    copy(offset, std::as_writable_bytes(std::span(&value, 1)));
     return value;
   }
-  [[nodiscard]] std::uint64_t word(std::size_t offset) const { return load<std::uint64_t>(offset); }
+  [[nodiscard]] std::uint64_t word(std::size_t offset) const {
+    std::uint64_t value = 0;
+    copy(offset, std::as_writable_bytes(std::span(&value, 1)).first(word_bytes));
+    return value;
+  }
+
+ private:
+  void copy(std::size_t offset, std::span<std::byte> into) const {
+    if (offset > bytes.size() || bytes.size() - offset < into.size()) return;
+    std::memcpy(into.data(), bytes.data() + offset, into.size());
+  }
 };
 
 // Pages that cannot be read are zero in the result.
-[[nodiscard]] inline Blob read_sparse(VirtualMemory& memory, Va at, std::size_t size_bytes) {
+[[nodiscard]] inline Blob read_sparse(VirtualMemory& memory, Va at, std::size_t size_bytes,
+                                      const KernelLayout& layout) {
   constexpr std::size_t kPage = 4096;
-  Blob blob{at, std::vector<std::byte>(size_bytes)};
+  Blob blob{at, std::vector<std::byte>(size_bytes), layout.word_bytes};
   for (std::size_t done = 0; done < size_bytes;) {
     const std::size_t n =
         std::min(kPage - static_cast<std::size_t>((at + done).value % kPage), size_bytes - done);
@@ -37,20 +48,6 @@ struct Blob {
     done += n;
   }
   return blob;
-}
-
-// The lowest address that x86_64 Linux uses for its own data since 2.6.11.
-// [Documentation/arch/x86/x86_64/mm.rst]
-inline constexpr std::uint64_t kLowestKernelAddress = 0xffff800000000000;
-
-[[nodiscard]] constexpr bool is_kernel_address(std::uint64_t value) {
-  return value >= kLowestKernelAddress;
-}
-[[nodiscard]] constexpr bool is_kernel_pointer(std::uint64_t value) {
-  return is_kernel_address(value) && value % sizeof(std::uint64_t) == 0;
-}
-[[nodiscard]] constexpr bool is_user_page(std::uint64_t value) {
-  return value % 4096 == 0 && value < (std::uint64_t{1} << 56);
 }
 
 }  // namespace swat::os

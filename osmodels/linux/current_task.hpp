@@ -1,9 +1,9 @@
-// Which task runs on a vCPU (x86_64): a slot in the per-CPU area that gs reaches in the kernel.
+// Which task runs on a vCPU: one implementation for each way in which a kernel keeps it.
 #pragma once
 
-#include <optional>
+#include <memory>
+#include <span>
 #include <string>
-#include <vector>
 
 #include "osmodels/guest.hpp"
 #include "osmodels/linux/task_reader.hpp"
@@ -12,54 +12,40 @@
 
 namespace swat::os {
 
-// Offset of the slot from the per-CPU base, and where from.
-struct CurrentSlot {
-  std::uint64_t offset;
-  std::string found_by;
-};
-
 class CurrentTask {
  public:
-  // All outlive this.
-  CurrentTask(GuestView& guest, AddressSpace& kernel, TaskReader& tasks)
-      : guest_(guest), kernel_(kernel), tasks_(tasks), cpus_(guest.vcpu_count()) {}
+  virtual ~CurrentTask() = default;
 
-  // By symbol: current_task (until 6.1 and since 6.15), pcpu_hot (6.2 to 6.14, where it is the
-  // first member); else by the kernel's own code, in which loading it is the commonest load
-  // relative to gs. Either must hold a task on a vCPU now. kNotFound: neither does.
-  [[nodiscard]] Result<> find_slot(const symbols::SymbolTable& symbols,
-                                   const symbols::KernelImage& image);
-  [[nodiscard]] const std::optional<CurrentSlot>& slot() const { return slot_; }
-
-  // Constant for each vCPU, so kept after the first success.
-  [[nodiscard]] Result<Va> per_cpu_base(unsigned vcpu);
-  // `along` is read in the same batch.
-  [[nodiscard]] Result<Thread> read(unsigned vcpu,
-                                    std::span<const PhysicalMemory::Piece> along = {});
+  // How it tells, for `doctor`: "per-CPU offset 0x1fbc0, kernel symbol current_task".
+  [[nodiscard]] virtual std::string found_by() const = 0;
+  // Hot path: one batch of reads, in which `along` is read too, and no round trip to the stub that
+  // could be spared. The vCPU is in user mode, in the kernel, or at an entry of it.
+  [[nodiscard]] virtual Result<Thread> read(unsigned vcpu,
+                                            std::span<const PhysicalMemory::Piece> along = {}) = 0;
   // TaskReader's two halves, on the guess that the vCPU runs what it ran lately. Empty before the
-  // first read().
-  [[nodiscard]] std::span<const PhysicalMemory::Piece> guess(
-      unsigned vcpu, std::span<const PhysicalMemory::Piece> along);
-
- private:
-  static constexpr std::size_t kRecent = 6;  // 60 pieces or so: they fit one write
-  struct Cpu {
-    std::optional<Va> base;
-    Pa slot;                 // when base is known
-    Va last;                 // the task that was there the last time; null: none yet
-    std::vector<Va> recent;  // tasks that were there, the last one first
-  };
-
-  [[nodiscard]] std::vector<Va> base_candidates(unsigned vcpu);
-  // Whether `base + offset` holds a task.
-  [[nodiscard]] Result<Thread> task_at(Va base, std::uint64_t offset);
-  [[nodiscard]] bool fits(std::uint64_t offset);
-
-  GuestView& guest_;
-  AddressSpace& kernel_;
-  TaskReader& tasks_;
-  std::vector<Cpu> cpus_;
-  std::optional<CurrentSlot> slot_;
+  // first read(), and where this way of telling has no guess.
+  [[nodiscard]] virtual std::span<const PhysicalMemory::Piece> guess(
+      unsigned /*vcpu*/, std::span<const PhysicalMemory::Piece> /*along*/) {
+    return {};
+  }
+  // Constant for each vCPU. kUnsupported: nothing of it has to be known for this way of telling.
+  [[nodiscard]] virtual Result<Va> per_cpu_base(unsigned /*vcpu*/) {
+    return fail(Errc::kUnsupported, "the per-CPU area is not looked for");
+  }
 };
+
+// What the ways of telling look at. All references outlive what is made of them.
+struct CurrentTaskInput {
+  GuestView& guest;
+  AddressSpace& kernel;
+  const LinuxProfile& profile;
+  TaskReader& tasks;
+  const symbols::SymbolTable& symbols;
+  symbols::KernelImage image;
+  Va init_task;
+};
+
+// The first way that tells of a task on every vCPU now. kNotFound: none does, and why.
+[[nodiscard]] Result<std::unique_ptr<CurrentTask>> find_current_task(const CurrentTaskInput& input);
 
 }  // namespace swat::os

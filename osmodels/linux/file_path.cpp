@@ -1,7 +1,5 @@
 #include "osmodels/linux/file_path.hpp"
 
-#include "osmodels/linux/blob.hpp"
-
 namespace swat::os {
 namespace {
 
@@ -47,8 +45,8 @@ class PathWalk {
   }
 
   Result<Va> pointer(Va at) {
-    const Va value{SWAT_TRY(read_as<std::uint64_t>(kernel_, at))};
-    if (!is_kernel_pointer(value.value)) {
+    const Va value{SWAT_TRY(read_word(kernel_, at, profile_.layout))};
+    if (!profile_.layout.is_pointer(value.value)) {
       return fail(Errc::kBadImage, "no pointer of the kernel", at.value);
     }
     return value;
@@ -59,7 +57,7 @@ class PathWalk {
   }
 
   Result<Va> pointer_to_text(Va dentry) {  // kmalloc'ed or inline: any alignment
-    return Va{SWAT_TRY(read_as<std::uint64_t>(kernel_, dentry + *profile_.dentry_name))};
+    return Va{SWAT_TRY(read_word(kernel_, dentry + *profile_.dentry_name, profile_.layout))};
   }
 
   // Its own parent, but not the root of its mount: a memfd, shared anonymous memory, anon_inode.
@@ -80,7 +78,8 @@ class PathWalk {
     const Va parent = SWAT_TRY(pointer(dentry + *profile_.dentry_parent));
     if (parent == dentry) return false;
     const Va hash = dentry + *profile_.dentry_hash_pprev;
-    return SWAT_TRY(read_as<std::uint64_t>(kernel_, hash)) == 0;
+    const std::uint64_t back = SWAT_TRY(read_word(kernel_, hash, profile_.layout));
+    return back == 0 || back + profile_.layout.word_bytes == hash.value;  // 2.4: an empty list
   }
 
   VirtualMemory& kernel_;
@@ -94,8 +93,8 @@ Result<FileName> read_file_name(VirtualMemory& kernel, const LinuxProfile& profi
   FileName name;
   name.path = SWAT_TRY(PathWalk(kernel, profile).path(file));
   if (profile.dentry_inode) {
-    const Va dentry{SWAT_TRY(read_as<std::uint64_t>(kernel, file + *profile.file_dentry))};
-    name.inode = SWAT_TRY(read_as<std::uint64_t>(kernel, dentry + *profile.dentry_inode));
+    const Va dentry{SWAT_TRY(read_word(kernel, file + *profile.file_dentry, profile.layout))};
+    name.inode = SWAT_TRY(read_word(kernel, dentry + *profile.dentry_inode, profile.layout));
   }
   return name;
 }

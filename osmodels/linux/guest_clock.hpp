@@ -13,18 +13,27 @@
 
 namespace swat::os {
 
+// Where a kernel's timekeeper is, and what of it says the time.
+struct ClockLayout {
+  Va timekeeper;
+  std::uint32_t seconds = 0;      // xtime_sec, u64
+  std::uint32_t nanoseconds = 0;  // tkr_mono.xtime_nsec, u64, shifted left by
+  std::uint32_t shift = 0;        // tkr_mono.shift, u32
+};
+
 // It lies in physical memory that the kernel never moves.
 class GuestClock {
  public:
-  // kNotFound: this kernel does not tell where its timekeeper is, or what is there is no time.
-  // `translate` gives the physical address of a kernel one.
+  // kNotFound: this kernel does not tell.
+  [[nodiscard]] static Result<ClockLayout> locate(const symbols::SymbolTable& symbols,
+                                                  const symbols::Btf& btf);
+  // kBadImage: what is there is no time. `translate` gives the physical address of a kernel one.
   template <class Translate>
-  [[nodiscard]] static Result<GuestClock> find(const symbols::SymbolTable& symbols,
-                                               const symbols::Btf& btf, PhysicalMemory& ram,
-                                               Translate translate) {
+  [[nodiscard]] static Result<GuestClock> at(const ClockLayout& layout, PhysicalMemory& ram,
+                                             Translate translate) {
     GuestClock clock;
-    const Va timekeeper = SWAT_TRY(clock.locate(symbols, btf));
-    clock.at_ = SWAT_TRY(translate(timekeeper));
+    SWAT_CHECK(clock.set(layout));
+    clock.at_ = SWAT_TRY(translate(layout.timekeeper));
     const PhysicalMemory::Piece piece = clock.piece();
     SWAT_CHECK(ram.read(piece.at, piece.into));
     SWAT_CHECK(clock.last_ns());
@@ -38,17 +47,14 @@ class GuestClock {
 
  private:
   GuestClock() = default;
-  // Virtual address of the timekeeper; fills in the offsets.
-  [[nodiscard]] Result<Va> locate(const symbols::SymbolTable& symbols, const symbols::Btf& btf);
+  [[nodiscard]] Result<> set(const ClockLayout& layout);
 
   static constexpr std::size_t kMostBytes = 1024;  // struct timekeeper has about 300
 
   Pa at_;
   std::size_t size_ = 0;
   std::array<std::byte, kMostBytes> raw_{};
-  std::uint32_t seconds_ = 0;      // xtime_sec, u64
-  std::uint32_t nanoseconds_ = 0;  // tkr_mono.xtime_nsec, u64, shifted left by
-  std::uint32_t shift_ = 0;        // tkr_mono.shift, u32
+  ClockLayout layout_;
 };
 
 }  // namespace swat::os

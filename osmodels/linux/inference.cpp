@@ -6,6 +6,7 @@ Result<InferredProfile> infer_profile(const InferenceInput& input) {
   InferredProfile inferred;
   LinuxProfile& profile = inferred.profile;
   profile.source = "inference";
+  profile.layout = input.layout;
   const inference::Tasks tasks = SWAT_TRY(inference::infer_tasks(input, profile));
   inferred.init_task = tasks.init_task;
   const std::vector<inference::AddressSpaceSample> spaces =

@@ -20,8 +20,10 @@ namespace swat::os {
 struct InferenceInput {
   PhysicalMemory& ram;
   AddressSpace& kernel;
-  const PageGeometry& geometry;
+  const PageGeometry& geometry;  // of user addresses
+  bool maps_kernel;              // every process's page table maps the kernel's addresses, too
   symbols::KernelImage image;
+  KernelLayout layout;
   Va entry;                     // kernel text that every address space maps
   std::optional<Va> init_task;  // where a symbol table has it
 };

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::size_t kCommBytes = 16;
 
+}  // namespace
+
 bool is_init_comm(std::span<const std::byte> field) {
   for (const std::string_view name : {"swapper", "swapper/0"}) {
     std::array<char, kCommBytes> want{};
@@ -17,8 +19,6 @@ bool is_init_comm(std::span<const std::byte> field) {
   }
   return false;
 }
-
-}  // namespace
 
 std::vector<Va> init_comms(const symbols::KernelImage& image) {
   constexpr std::size_t kMostHits = 64;
@@ -31,11 +31,11 @@ std::vector<Va> init_comms(const symbols::KernelImage& image) {
 }
 
 bool is_init_task(VirtualMemory& kernel, const LinuxProfile& profile, Va task) {
-  const Blob blob = read_sparse(kernel, task, *profile.task_comm + kCommBytes);
+  const Blob blob = read_sparse(kernel, task, *profile.task_comm + kCommBytes, profile.layout);
   return blob.load<std::uint32_t>(*profile.task_pid) == 0 &&
          blob.word(*profile.task_real_parent) == task.value &&
-         blob.word(*profile.task_group_leader) == task.value &&
-         is_kernel_pointer(blob.word(*profile.task_tasks)) &&
+         (!profile.task_group_leader || blob.word(*profile.task_group_leader) == task.value) &&
+         profile.layout.is_pointer(blob.word(*profile.task_tasks)) &&
          is_init_comm(std::span(blob.bytes).subspan(*profile.task_comm, kCommBytes));
 }
 
@@ -43,7 +43,7 @@ std::optional<Va> find_init_task(VirtualMemory& kernel, const LinuxProfile& prof
                                  const symbols::KernelImage& image) {
   for (const Va comm : init_comms(image)) {
     const Va task = comm - *profile.task_comm;
-    if (is_kernel_pointer(task.value) && is_init_task(kernel, profile, task)) return task;
+    if (profile.layout.is_pointer(task.value) && is_init_task(kernel, profile, task)) return task;
   }
   return {};
 }

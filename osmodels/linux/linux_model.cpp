@@ -1,13 +1,9 @@
 #include "osmodels/linux/linux_model.hpp"
 
-#include <cstdio>
-
-#include "osmodels/linux/blob.hpp"
 #include "osmodels/linux/current_task.hpp"
-#include "osmodels/linux/guest_clock.hpp"
-#include "osmodels/linux/inference.hpp"
-#include "osmodels/linux/init_task.hpp"
-#include "osmodels/linux/kernel_locator.hpp"
+#include "osmodels/linux/dispatch_aarch64.hpp"
+#include "osmodels/linux/dispatch_arm.hpp"
+#include "osmodels/linux/investigation.hpp"
 #include "osmodels/linux/mappings.hpp"
 #include "osmodels/linux/process_list.hpp"
 #include "osmodels/linux/result_words.hpp"
@@ -17,31 +13,9 @@
 #include "osmodels/linux/task_reader.hpp"
 #include "osmodels/x86/page_table_writes.hpp"
 #include "symbols/btf.hpp"
-#include "symbols/kallsyms.hpp"
-#include "symbols/ksymtab.hpp"
-#include "symbols/vmcoreinfo.hpp"
 
 namespace swat::os {
 namespace {
-
-std::string hexadecimal(std::uint64_t value) {
-  std::array<char, 19> text;
-  std::snprintf(text.data(), text.size(), "0x%llx", static_cast<unsigned long long>(value));
-  return text.data();
-}
-
-// What attaching found, before there is a model of it.
-struct Findings {
-  LocatedKernel kernel;
-  std::string banner;
-  std::string release;
-  symbols::SymbolTable symbols;
-  std::optional<Va> own_page_table;  // of the kernel itself: its address, as a symbol table has it
-  LinuxProfile profile;
-  Va init_task;
-  std::optional<GuestClock> clock;
-  std::vector<std::string> provenance;
-};
 
 // A kernel thread's user memory.
 class NoMemory final : public VirtualMemory {
@@ -64,25 +38,26 @@ class LinuxModel final : public OsModel {
  public:
   LinuxModel(GuestView& guest, Findings found)
       : guest_(guest),
-        geometry_(*found.kernel.geometry),
-        kernel_(guest.ram(), geometry_, found.kernel.root),
+        user_geometry_(*found.kernel.user_geometry),
+        kernel_(guest.ram(), *found.kernel.geometry, found.kernel.root),
+        entry_(found.kernel.entry),
         release_(std::move(found.release)),
         symbols_(std::move(found.symbols)),
         profile_(std::move(found.profile)),
         init_task_(found.init_task),
         clock_(found.clock),
         provenance_(std::move(found.provenance)),
-        tasks_(guest.ram(), kernel_, profile_),
-        current_(guest, kernel_, tasks_) {
-    const Result<> slot = current_.find_slot(symbols_, found.kernel.image());
+        tasks_(guest.ram(), kernel_, profile_) {
+    auto current = find_current_task(
+        {guest, kernel_, profile_, tasks_, symbols_, found.kernel.image(), init_task_});
     provenance_.push_back("running task: " +
-                          (slot ? "per-CPU offset " + hexadecimal(current_.slot()->offset) + ", " +
-                                      current_.slot()->found_by
-                                : slot.error().what));
+                          (current ? (*current)->found_by() : current.error().what));
+    if (current) current_ = *std::move(current);
   }
 
   std::string_view name() const override { return "linux"; }
   std::string version() const override { return release_; }
+  unsigned word_bytes() const override { return profile_.layout.word_bytes; }
   std::vector<std::string> provenance() const override { return provenance_; }
 
   Result<std::vector<Process>> processes() override {
@@ -96,24 +71,26 @@ class LinuxModel final : public OsModel {
 
   std::unique_ptr<VirtualMemory> memory(const Process& process) override {
     if (!process.page_table) return std::make_unique<NoMemory>();
-    return std::make_unique<AddressSpace>(guest_.ram(), geometry_, *process.page_table);
+    return std::make_unique<AddressSpace>(guest_.ram(), user_geometry_, *process.page_table);
   }
 
   VirtualMemory& kernel_memory() override { return kernel_; }
   Result<Thread> current(unsigned vcpu) override {
+    if (current_ == nullptr) return fail(Errc::kNotFound, "the running task is not known");
     std::array<PhysicalMemory::Piece, 2> along;
     std::size_t pieces = 0;
     if (clock_) along[pieces++] = clock_->piece();
     if (results_) {
-      const Va base = SWAT_TRY(current_.per_cpu_base(vcpu));
+      const Va base = SWAT_TRY(current_->per_cpu_base(vcpu));
       along[pieces++] = SWAT_TRY(results_->piece(vcpu, kernel_, base));
     }
-    return current_.read(vcpu, std::span(along).first(pieces));
+    return current_->read(vcpu, std::span(along).first(pieces));
   }
   std::span<const PhysicalMemory::Piece> guess_current(unsigned vcpu) override {
-    if (!clock_) return current_.guess(vcpu, {});
+    if (current_ == nullptr) return {};
+    if (!clock_) return current_->guess(vcpu, {});
     const PhysicalMemory::Piece time = clock_->piece();
-    return current_.guess(vcpu, {&time, 1});
+    return current_->guess(vcpu, {&time, 1});
   }
   Result<Thread> judge_current() override { return tasks_.judge(); }
   Result<Thread> thread(Va task, std::uint64_t root_register) override {
@@ -123,20 +100,31 @@ class LinuxModel final : public OsModel {
     return fail(Errc::kNotFound, "another address space", task.value);
   }
   Result<std::vector<SyscallEntry>> syscall_entries() override {
-    return find_syscall_entries(guest_, kernel_, symbols_);
+    if (is_aarch64()) return find_aarch64_entries(symbols_);
+    if (is_arm()) return find_arm_entries(kernel_, entry_);
+    return find_syscall_entries(guest_, kernel_, symbols_, profile_.layout);
   }
   Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(bool compat) override {
     auto& known = dispatches_[compat ? 1 : 0];
     if (known != nullptr) return known;
     entries_ = SWAT_TRY(syscall_entries());
-    auto found = SWAT_TRY(find_syscall_dispatch(kernel_, symbols_, entries_, compat));
+    auto found = SWAT_TRY(find_dispatch(compat));
     return known = std::make_shared<const SyscallDispatch>(std::move(found));
   }
   Result<DispatchedSyscall> dispatched(unsigned vcpu, const SyscallDispatch& dispatch) override {
+    if (is_aarch64()) return read_aarch64_dispatched(guest_, vcpu, kernel_, dispatch);
+    if (is_arm()) return read_arm_dispatched(guest_, vcpu, dispatch);
     return read_dispatched(guest_, vcpu, kernel_, dispatch, entries_);
   }
-  Result<Va> per_cpu_base(unsigned vcpu) override { return current_.per_cpu_base(vcpu); }
+  Result<Va> per_cpu_base(unsigned vcpu) override {
+    if (current_ == nullptr) return fail(Errc::kNotFound, "the running task is not known");
+    return current_->per_cpu_base(vcpu);
+  }
   Result<> track_results() override {
+    if (is_aarch64()) {
+      entries_ = SWAT_TRY(syscall_entries());
+      return {};
+    }
     Result<> outcome = fail(Errc::kNotFound, "no SYSCALL entry");
     for (const SyscallEntry& entry : SWAT_TRY(syscall_entries())) {
       if (entry.kind != SyscallEntry::Kind::kSyscall) continue;
@@ -150,6 +138,11 @@ class LinuxModel final : public OsModel {
     return outcome;
   }
   Result<ResultWord> result_word(unsigned vcpu) override {
+    if (is_aarch64()) {
+      const std::array<const SyscallDispatch*, 2> dispatches = {dispatches_[0].get(),
+                                                                dispatches_[1].get()};
+      return aarch64_result_word(guest_, vcpu, dispatches, entries_);
+    }
     return results_ ? results_->last(vcpu) : OsModel::result_word(vcpu);
   }
   Result<std::uint64_t> wall_clock_ns() override {
@@ -169,9 +162,19 @@ class LinuxModel final : public OsModel {
   void forget() override { kernel_.forget(); }
 
  private:
+  [[nodiscard]] bool is_aarch64() const { return guest_.architecture() == Architecture::kAarch64; }
+  [[nodiscard]] bool is_arm() const { return guest_.architecture() == Architecture::kArm; }
+
+  [[nodiscard]] Result<SyscallDispatch> find_dispatch(bool compat) {
+    if (is_aarch64()) return find_aarch64_dispatch(kernel_, symbols_, compat, profile_.layout);
+    if (is_arm()) return find_arm_dispatch(kernel_, entry_, compat, profile_.layout);
+    return find_syscall_dispatch(kernel_, symbols_, entries_, compat, profile_.layout);
+  }
+
   GuestView& guest_;
-  const PageGeometry& geometry_;
+  const PageGeometry& user_geometry_;
   AddressSpace kernel_;
+  Va entry_;  // that the CPU itself names
   std::string release_;
   symbols::SymbolTable symbols_;
   LinuxProfile profile_;
@@ -180,132 +183,27 @@ class LinuxModel final : public OsModel {
   std::optional<ResultWords> results_;
   std::vector<std::string> provenance_;
   TaskReader tasks_;
-  CurrentTask current_;
-  std::vector<SyscallEntry> entries_;  // once a dispatch has been asked for
+  std::unique_ptr<CurrentTask> current_;  // null: nothing tells
+  std::vector<SyscallEntry> entries_;     // once a dispatch has been asked for
   std::array<std::shared_ptr<const SyscallDispatch>, 2> dispatches_;  // native, compat
 };
-
-// "Linux version 6.1.0-56-amd64 (...": the third word.
-std::string release_of(const std::string& banner) {
-  constexpr std::string_view kPrefix = "Linux version ";
-  return banner.substr(kPrefix.size(), banner.find(' ', kPrefix.size()) - kPrefix.size());
-}
-
-void find_symbols(const LinuxModelOptions& options, Findings& found) {
-  if (!options.use_symbols) return;
-  Result<symbols::SymbolTable> symbols = symbols::find_kallsyms(found.kernel.image());
-  if (!symbols) {
-    found.provenance.push_back("symbols: none, " + symbols.error().what);
-    return;
-  }
-  found.symbols = std::move(*symbols);
-  found.provenance.push_back("symbols: kallsyms, " + std::to_string(found.symbols.all().size()) +
-                             " names");
-  found.own_page_table =
-      found.symbols.find_any({"init_top_pgt", "init_level4_pgt", "swapper_pg_dir"});
-}
-
-void find_release(Findings& found) {
-  found.release = release_of(found.banner);
-  const auto info = symbols::Vmcoreinfo::find(found.kernel.image());
-  if (!info) return;
-  found.release = info->os_release();
-  if (!found.own_page_table) found.own_page_table = info->symbol("swapper_pg_dir");
-}
-
-// The table that attaching began with is some process's, or one that is mapped only for a moment;
-// the kernel's own is there for good. Where no symbol tells, init's is: init never exits.
-void settle_root(PhysicalMemory& ram, Va init_page_table, Findings& found) {
-  AddressSpace before(ram, *found.kernel.geometry, found.kernel.root);
-  const Result<Translation> entry = before.translate(found.kernel.entry);
-  for (const Va table : {found.own_page_table.value_or(Va{}), init_page_table}) {
-    const Result<Translation> root = before.translate(table);
-    if (!root || !entry) continue;
-    AddressSpace after(ram, *found.kernel.geometry, root->at);
-    const Result<Translation> same = after.translate(found.kernel.entry);
-    const Result<Translation> data = after.translate(found.init_task);
-    if (!same || !data || same->at != entry->at) continue;
-    found.kernel.root = root->at;
-    found.provenance.push_back(
-        "kernel page table: " + hexadecimal(root->at.value) +
-        (table == init_page_table ? ", that of init" : ", the kernel's own"));
-    return;
-  }
-  found.provenance.push_back("kernel page table: " + hexadecimal(found.kernel.root.value) +
-                             ", that of a CPU");
-}
-
-// kallsyms has data only with CONFIG_KALLSYMS_ALL; what modules may use is listed apart.
-std::optional<Va> find_init_task_symbol(const LinuxModelOptions& options, const Findings& found) {
-  if (const std::optional<Va> symbol = found.symbols.find("init_task")) return symbol;
-  if (!options.use_symbols) return {};
-  const auto exports = symbols::find_ksymtab(found.kernel.image());
-  return exports ? exports->find("init_task") : std::nullopt;
-}
-
-void find_clock(GuestView& guest, AddressSpace& kernel, const symbols::Btf& btf, Findings& found) {
-  auto clock = GuestClock::find(found.symbols, btf, guest.ram(), [&](Va at) -> Result<Pa> {
-    return SWAT_TRY(kernel.translate(at)).at;
-  });
-  found.provenance.push_back("wall clock: " +
-                             (clock ? "the kernel's timekeeper" : clock.error().what));
-  if (clock) found.clock = *clock;
-}
-
-Result<> find_profile(GuestView& guest, const LinuxModelOptions& options, Findings& found) {
-  AddressSpace kernel(guest.ram(), *found.kernel.geometry, found.kernel.root);
-  std::optional<Va> init_task = find_init_task_symbol(options, found);
-  if (options.use_btf) {
-    const Result<symbols::Btf> btf = symbols::Btf::find(found.kernel.image());
-    Result<LinuxProfile> profile = btf ? profile_from_btf(*btf) : tl::unexpected(btf.error());
-    if (profile) {
-      if (!init_task || !is_init_task(kernel, *profile, *init_task)) {
-        init_task = find_init_task(kernel, *profile, found.kernel.image());
-      }
-      if (!init_task) return fail(Errc::kNotFound, "no init_task in the image");
-      found.profile = std::move(*profile);
-      found.init_task = *init_task;
-      find_clock(guest, kernel, *btf, found);
-      return {};
-    }
-    found.provenance.push_back("BTF: " + profile.error().what);
-  }
-  InferredProfile inferred =
-      SWAT_TRY(infer_profile({guest.ram(), kernel, *found.kernel.geometry, found.kernel.image(),
-                              found.kernel.entry, init_task}));
-  found.profile = std::move(inferred.profile);
-  found.init_task = inferred.init_task;
-  return {};
-}
-
-// The page table of pid 1, if there is one yet.
-Va init_page_table(GuestView& guest, const Findings& found) {
-  AddressSpace kernel(guest.ram(), *found.kernel.geometry, found.kernel.root);
-  const LinuxProfile& profile = found.profile;
-  const auto first = read_as<std::uint64_t>(kernel, found.init_task + *profile.task_tasks);
-  if (!first) return {};
-  const Va init = Va{*first} - *profile.task_tasks;
-  const auto mm = read_as<std::uint64_t>(kernel, init + *profile.task_mm);
-  if (!mm || !is_kernel_pointer(*mm)) return {};
-  return Va{read_as<std::uint64_t>(kernel, Va{*mm} + *profile.mm_pgd).value_or(0)};
-}
 
 }  // namespace
 
 Result<AttachedLinux> attach_linux(GuestView& guest, const LinuxModelOptions& options) {
-  Findings found;
-  found.kernel = SWAT_TRY(locate_kernel(guest));
-  found.banner = SWAT_TRY(symbols::find_linux_banner(found.kernel.image()));
-  found.provenance.push_back(found.banner);
-  found.provenance.push_back("kernel image: " + hexadecimal(found.kernel.base.value) + ", " +
-                             std::to_string(found.kernel.bytes.size() >> 10) + " KiB");
-  find_symbols(options, found);
-  find_release(found);
-  SWAT_CHECK(find_profile(guest, options, found));
-  found.provenance.push_back("structure offsets: " + found.profile.source);
-  settle_root(guest.ram(), init_page_table(guest, found), found);
+  Findings found = SWAT_TRY(investigate(guest, options));
   LinuxProfile profile = found.profile;
   return AttachedLinux{std::make_unique<LinuxModel>(guest, std::move(found)), std::move(profile)};
+}
+
+Result<KernelDescription> describe_linux(GuestView& guest, const LinuxModelOptions& options) {
+  Findings found = SWAT_TRY(investigate(guest, options));
+  KernelDescription kernel{std::move(found.banner),  std::move(found.symbols),    found.init_task,
+                           std::move(found.profile), std::move(found.acceptance), std::nullopt};
+  if (!options.use_btf) return kernel;
+  auto btf = symbols::Btf::find(found.kernel.image());
+  if (btf) kernel.btf = std::move(*btf);
+  return kernel;
 }
 
 }  // namespace swat::os

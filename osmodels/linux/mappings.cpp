@@ -12,28 +12,29 @@ namespace {
 
 // Twice the default of vm.max_map_count; what a guest has beyond that is not believed.
 constexpr std::size_t kMostVmas = 1 << 17;
-constexpr std::uint64_t kPageShift = 12;
 constexpr std::size_t kLongestSpecialName = 64;
 
 Result<std::vector<Va>> vma_list(VirtualMemory& kernel, const LinuxProfile& profile, Va mm) {
   if (!profile.vma_next) return fail(Errc::kUnsupported, "vm_next is not known");
   std::vector<Va> vmas;
   std::unordered_set<Va> seen;
-  Va at{SWAT_TRY(read_as<std::uint64_t>(kernel, mm + *profile.mm_mmap))};
+  Va at{SWAT_TRY(read_word(kernel, mm + *profile.mm_mmap, profile.layout))};
   while (!at.is_null()) {
     if (vmas.size() >= kMostVmas || !seen.insert(at).second) {
       return fail(Errc::kBadImage, "list of VMAs without an end", mm.value);
     }
     vmas.push_back(at);
-    at = Va{SWAT_TRY(read_as<std::uint64_t>(kernel, at + *profile.vma_next))};
+    at = Va{SWAT_TRY(read_word(kernel, at + *profile.vma_next, profile.layout))};
   }
   return vmas;
 }
 
 Result<std::vector<Va>> vma_tree(VirtualMemory& kernel, const LinuxProfile& profile, Va mm) {
-  const std::uint64_t root = SWAT_TRY(read_as<std::uint64_t>(kernel, mm + *profile.mm_tree_root));
+  const std::uint64_t root =
+      SWAT_TRY(read_word(kernel, mm + *profile.mm_tree_root, profile.layout));
   std::vector<Va> vmas;
-  for (const MapleEntry& entry : SWAT_TRY(read_maple_tree(kernel, root, kMostVmas))) {
+  for (const MapleEntry& entry :
+       SWAT_TRY(read_maple_tree(kernel, root, kMostVmas, profile.layout))) {
     vmas.push_back(entry.entry);
   }
   return vmas;
@@ -54,7 +55,8 @@ class MappingReader {
     for (const MemberOffset& member :
          {profile.vma_start, profile.vma_end, profile.vma_flags, profile.vma_pgoff,
           profile.vma_file, profile.vma_private_data}) {
-      vma_bytes_ = std::max<std::size_t>(vma_bytes_, member.value_or(0) + sizeof(std::uint64_t));
+      vma_bytes_ =
+          std::max<std::size_t>(vma_bytes_, member.value_or(0) + profile.layout.word_bytes);
     }
   }
 
@@ -77,12 +79,12 @@ class MappingReader {
  private:
   std::uint64_t word(Va object, MemberOffset member) {
     if (!member) return 0;
-    return read_as<std::uint64_t>(kernel_, object + *member).value_or(0);
+    return read_word(kernel_, object + *member, profile_.layout).value_or(0);
   }
 
   // [include/linux/mm.h: VM_READ, VM_WRITE, VM_EXEC, VM_MAYSHARE, as fs/proc/task_mmu.c uses them]
   Result<Mapping> one(Va at, const Landmarks& landmarks) {
-    const Blob vma{at, SWAT_TRY(read_bytes(kernel_, at, vma_bytes_))};
+    const Blob vma{at, SWAT_TRY(read_bytes(kernel_, at, vma_bytes_)), profile_.layout.word_bytes};
     const std::uint64_t flags = vma.word(*profile_.vma_flags);
     Mapping mapping;
     mapping.range = {Va{vma.word(*profile_.vma_start)}, Va{vma.word(*profile_.vma_end)}};
@@ -95,7 +97,7 @@ class MappingReader {
       mapping.path = special_name(vma, landmarks);
       return mapping;
     }
-    mapping.file_offset = vma.word(*profile_.vma_pgoff) << kPageShift;
+    mapping.file_offset = vma.word(*profile_.vma_pgoff) << profile_.layout.page_shift;
     const FileName& name = file_name(file);
     mapping.path = name.path;
     mapping.file_id = name.inode;
@@ -119,8 +121,8 @@ class MappingReader {
     const std::uint64_t end = vma.word(*profile_.vma_end);
     const std::uint64_t special =
         profile_.vma_private_data ? vma.word(*profile_.vma_private_data) : 0;
-    if (is_kernel_pointer(special)) {
-      const Va text{read_as<std::uint64_t>(kernel_, Va{special}).value_or(0)};
+    if (profile_.layout.is_pointer(special)) {
+      const Va text{read_word(kernel_, Va{special}, profile_.layout).value_or(0)};
       const auto name = read_c_string(kernel_, text, kLongestSpecialName);
       if (name && name->starts_with('[') && name->ends_with(']')) return *name;
     }

@@ -2,8 +2,6 @@
 
 #include <unordered_set>
 
-#include "osmodels/linux/blob.hpp"
-
 namespace swat::os {
 
 Result<std::vector<Process>> read_processes(const LinuxProfile& profile, TaskReader& tasks,
@@ -12,14 +10,16 @@ Result<std::vector<Process>> read_processes(const LinuxProfile& profile, TaskRea
   const std::uint32_t link = *profile.task_tasks;
   std::vector<Process> processes;
   std::unordered_set<Va> seen;
-  const Va head = init_task + link;
+  // What a link points to: the next link, or in 2.4 the next task.
+  const std::uint32_t to_link = profile.task_list_of_tasks ? 0 : link;
+  const Va head = init_task + to_link;
   Va at = SWAT_TRY(tasks.read_linked(init_task, link)).next;
   while (at != head) {
-    if (!is_kernel_pointer(at.value) || processes.size() >= kMostProcesses ||
+    if (!profile.layout.is_pointer(at.value) || processes.size() >= kMostProcesses ||
         !seen.insert(at).second) {
       return fail(Errc::kBadImage, "list of tasks without an end", at.value);
     }
-    TaskReader::Linked leader = SWAT_TRY(tasks.read_linked(at - link, link));
+    TaskReader::Linked leader = SWAT_TRY(tasks.read_linked(at - to_link, link));
     leader.thread.process.object = leader.thread.object;
     processes.push_back(std::move(leader.thread.process));
     at = leader.next;

@@ -14,7 +14,7 @@ constexpr ProfileField kFields[] = {
     {"task_pid", &P::task_pid, "task_struct", "pid", true},
     {"task_tgid", &P::task_tgid, "task_struct", "tgid", true},
     {"task_real_parent", &P::task_real_parent, "task_struct", "real_parent", true},
-    {"task_group_leader", &P::task_group_leader, "task_struct", "group_leader", true},
+    {"task_group_leader", &P::task_group_leader, "task_struct", "group_leader", false},
     {"task_comm", &P::task_comm, "task_struct", "comm", true},
     {"mm_mmap", &P::mm_mmap, "mm_struct", "mmap", false},
     {"mm_tree_root", &P::mm_tree_root, "mm_struct", "mm_mt.ma_root", false},
@@ -53,15 +53,19 @@ Result<> check_complete(const LinuxProfile& profile) {
       return fail(Errc::kNotFound, profile.source + " does not tell " + std::string(field.name));
     }
   }
+  if (!profile.task_group_leader && !profile.task_list_of_tasks) {
+    return fail(Errc::kNotFound, profile.source + " does not tell task_group_leader");
+  }
   if (!profile.mm_mmap && !profile.mm_tree_root) {
     return fail(Errc::kNotFound, profile.source + " does not tell how a process's VMAs are kept");
   }
   return {};
 }
 
-Result<LinuxProfile> profile_from_btf(const symbols::Btf& btf) {
+Result<LinuxProfile> profile_from_btf(const symbols::Btf& btf, const KernelLayout& layout) {
   LinuxProfile profile;
   profile.source = "BTF";
+  profile.layout = layout;
   for (const ProfileField& field : kFields) {
     const Result<symbols::Btf::Member> found = btf.member(field.structure, field.path);
     if (found) {

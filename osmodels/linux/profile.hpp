@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "osmodels/linux/kernel_layout.hpp"
 #include "symbols/btf.hpp"
 #include "symbols/result.hpp"
 
@@ -19,6 +20,10 @@ using MemberOffset = std::optional<std::uint32_t>;
 
 struct LinuxProfile {
   std::string source;  // "BTF", "inference"
+  KernelLayout layout;
+  // 2.4: task_tasks holds tasks themselves instead of list nodes in them, a task lies at the bottom
+  // of its own kernel stack, and thread groups have no leader.
+  bool task_list_of_tasks = false;
 
   // struct task_struct
   MemberOffset task_thread_flags;  // thread_info.flags, in the task since 4.9; before: on its stack
@@ -28,8 +33,8 @@ struct LinuxProfile {
   MemberOffset task_pid;           // what user space calls the thread id
   MemberOffset task_tgid;          // what user space calls the process id
   MemberOffset task_real_parent;   // a thread of the parent process
-  MemberOffset task_group_leader;
-  MemberOffset task_comm;  // 16 bytes, NUL terminated
+  MemberOffset task_group_leader;  // since 2.5
+  MemberOffset task_comm;          // 16 bytes, NUL terminated
 
   // struct mm_struct
   MemberOffset mm_mmap;       // first VMA of the list, until 6.0
@@ -77,7 +82,8 @@ struct ProfileField {
 [[nodiscard]] std::span<const ProfileField> profile_fields();
 
 // kNotFound: BTF lacks a member that the model cannot do without.
-[[nodiscard]] Result<LinuxProfile> profile_from_btf(const symbols::Btf& btf);
+[[nodiscard]] Result<LinuxProfile> profile_from_btf(const symbols::Btf& btf,
+                                                    const KernelLayout& layout);
 
 // The first required field that is missing, so that a model is never built on half a profile.
 [[nodiscard]] Result<> check_complete(const LinuxProfile& profile);

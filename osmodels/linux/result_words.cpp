@@ -1,6 +1,6 @@
 #include "osmodels/linux/result_words.hpp"
 
-#include "osmodels/linux/blob.hpp"
+#include "osmodels/linux/kernel_layout.hpp"
 
 namespace swat::os {
 
@@ -19,7 +19,7 @@ Result<PhysicalMemory::Piece> ResultWords::piece(unsigned vcpu, AddressSpace& ke
 
 Result<ResultWord> ResultWords::last(unsigned vcpu) const {
   const std::uint64_t stack = vcpu < cpus_.size() ? cpus_[vcpu].stack : 0;
-  if (!is_kernel_pointer(stack)) {
+  if (!kX86_64Layout.is_pointer(stack)) {
     return fail(Errc::kBadImage, "the per-CPU word of the stack holds no address", stack);
   }
   return ResultWord{Va{stack} + frame_.result, Va{stack} + frame_.bottom};

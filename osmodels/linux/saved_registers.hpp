@@ -1,5 +1,7 @@
-// The caller's registers as an x86_64 Linux kernel saves them at a syscall: struct pt_regs, which
-// is ABI, at the top of the thread's kernel stack.
+// The caller's registers as an x86 Linux kernel saves them at a syscall: struct pt_regs, which is
+// ABI, at the top of the thread's kernel stack. While the entry itself calls the handler, 32-bit
+// kernels have the same words, its arguments, on top of the stack; so have those older than 4.3,
+// whose pt_regs had other sizes.
 #pragma once
 
 #include <vector>

@@ -1,6 +1,5 @@
 #include "osmodels/linux/syscall_entries.hpp"
 
-#include "osmodels/linux/blob.hpp"
 #include "osmodels/linux/kernel_locator.hpp"
 
 namespace swat::os {
@@ -9,27 +8,38 @@ namespace {
 using Kind = SyscallEntry::Kind;
 
 struct EntryRow {
+  unsigned word_bytes;  // of the kernel
   Kind kind;
   std::optional<Va> X86SystemTables::*msr;  // null: an IDT gate
   std::string_view msr_name;
   std::initializer_list<std::string_view> symbols;  // newest first
 };
 
-// [arch/x86/entry/entry_64.S, entry_64_compat.S, arch/x86/ia32/ia32entry.S of Linux 3.2 to 6.12]
+// [arch/x86/entry/entry_64.S, entry_64_compat.S, arch/x86/ia32/ia32entry.S of Linux 3.2 to 6.12;
+// arch/x86/entry/entry_32.S, arch/i386/kernel/entry.S of Linux 2.4 to 6.12]
 const EntryRow kRows[] = {
-    {Kind::kSyscall, &X86SystemTables::lstar, "LSTAR", {"entry_SYSCALL_64", "system_call"}},
-    {Kind::kCompatSyscall,
+    {8, Kind::kSyscall, &X86SystemTables::lstar, "LSTAR", {"entry_SYSCALL_64", "system_call"}},
+    {8,
+     Kind::kCompatSyscall,
      &X86SystemTables::cstar,
      "CSTAR",
      {"entry_SYSCALL_compat", "ia32_cstar_target"}},
-    {Kind::kSysenter,
+    {8,
+     Kind::kSysenter,
      &X86SystemTables::sysenter_eip,
      "SYSENTER_EIP",
      {"entry_SYSENTER_compat", "ia32_sysenter_target"}},
-    {Kind::kInt80,
+    {8,
+     Kind::kInt80,
      nullptr,
      "IDT gate 0x80",
      {"asm_int80_emulation", "int80_emulation", "entry_INT80_compat", "ia32_syscall"}},
+    {4, Kind::kInt80, nullptr, "IDT gate 0x80", {"entry_INT80_32", "system_call"}},
+    {4,
+     Kind::kSysenter,
+     &X86SystemTables::sysenter_eip,
+     "SYSENTER_EIP",
+     {"entry_SYSENTER_32", "ia32_sysenter_target", "sysenter_entry"}},
 };
 
 // `mov $-ENOSYS,%eax`, with or without an endbr64 before it: what CSTAR holds without IA32
@@ -45,11 +55,13 @@ bool only_refuses(VirtualMemory& kernel, Va entry) {
 
 class EntryFinder {
  public:
-  EntryFinder(GuestView& guest, VirtualMemory& kernel, const symbols::SymbolTable& symbols)
-      : guest_(guest), kernel_(kernel), symbols_(symbols) {}
+  EntryFinder(GuestView& guest, VirtualMemory& kernel, const symbols::SymbolTable& symbols,
+              const KernelLayout& layout)
+      : guest_(guest), kernel_(kernel), symbols_(symbols), layout_(layout) {}
 
   std::vector<SyscallEntry> find() {
     for (const EntryRow& row : kRows) {
+      if (row.word_bytes != layout_.word_bytes) continue;
       // With KPTI, 4.15 to 4.19 gave every CPU its own LSTAR. [entry_SYSCALL_64_trampoline]
       bool told = false;
       for (unsigned vcpu = 0; vcpu < guest_.vcpu_count(); ++vcpu) told = by_cpu(row, vcpu) || told;
@@ -72,7 +84,8 @@ class EntryFinder {
 
   bool by_gate(const EntryRow& row, const X86SystemTables& tables) {
     constexpr unsigned kLinuxVector = 0x80;
-    const Result<IdtGate> gate = read_idt_gate(kernel_, tables.idt_base, kLinuxVector);
+    const Result<IdtGate> gate =
+        read_idt_gate(kernel_, tables.idt_base, kLinuxVector, layout_.word_bytes);
     if (!gate) return gate.error().code == Errc::kNotFound;
     if (gate->for_user) add(row, gate->target, std::string(row.msr_name));
     return true;
@@ -90,21 +103,23 @@ class EntryFinder {
   void add(const EntryRow& row, Va address, std::string found_by) {
     const bool known = std::ranges::any_of(
         found_, [&](const SyscallEntry& e) { return e.kind == row.kind && e.address == address; });
-    if (known || !is_kernel_address(address.value) || only_refuses(kernel_, address)) return;
+    if (known || !layout_.is_address(address.value) || only_refuses(kernel_, address)) return;
     found_.push_back({row.kind, address, std::move(found_by)});
   }
 
   GuestView& guest_;
   VirtualMemory& kernel_;
   const symbols::SymbolTable& symbols_;
+  KernelLayout layout_;
   std::vector<SyscallEntry> found_;
 };
 
 }  // namespace
 
 Result<std::vector<SyscallEntry>> find_syscall_entries(GuestView& guest, VirtualMemory& kernel,
-                                                       const symbols::SymbolTable& symbols) {
-  std::vector<SyscallEntry> entries = EntryFinder(guest, kernel, symbols).find();
+                                                       const symbols::SymbolTable& symbols,
+                                                       const KernelLayout& layout) {
+  std::vector<SyscallEntry> entries = EntryFinder(guest, kernel, symbols, layout).find();
   if (entries.empty()) return fail(Errc::kNotFound, "no way into the kernel is known");
   return entries;
 }

@@ -15,8 +15,28 @@ constexpr NumberedName kX86_64[] = {
 #include "osmodels/linux/syscall_names_x86_64.inc"
 };
 
+constexpr NumberedName kX32[] = {
+#include "osmodels/linux/syscall_names_x32.inc"
+};
+
 constexpr NumberedName kI386[] = {
 #include "osmodels/linux/syscall_names_i386.inc"
+};
+
+constexpr NumberedName kAarch64[] = {
+#include "osmodels/linux/syscall_names_aarch64.inc"
+};
+
+constexpr NumberedName kArmEabi[] = {
+#include "osmodels/linux/syscall_names_arm_eabi.inc"
+};
+
+constexpr NumberedName kArmOabi[] = {
+#include "osmodels/linux/syscall_names_arm_oabi.inc"
+};
+
+constexpr NumberedName kArmPrivate[] = {
+#include "osmodels/linux/syscall_names_arm_private.inc"
 };
 
 // Rows to an array indexed by number.
@@ -35,7 +55,24 @@ constexpr std::array<std::string_view, Size> by_number(const NumberedName (&rows
 }
 
 constexpr auto kX86_64Names = by_number<largest(kX86_64) + 1>(kX86_64);
+constexpr auto kX32Names = by_number<largest(kX32) + 1>(kX32);
 constexpr auto kI386Names = by_number<largest(kI386) + 1>(kI386);
+constexpr auto kAarch64Names = by_number<largest(kAarch64) + 1>(kAarch64);
+constexpr auto kArmEabiNames = by_number<largest(kArmEabi) + 1>(kArmEabi);
+constexpr auto kArmOabiNames = by_number<largest(kArmOabi) + 1>(kArmOabi);
+constexpr auto kArmPrivateNames = by_number<largest(kArmPrivate) + 1>(kArmPrivate);
+
+// [arch/x86/include/uapi/asm/unistd.h, __X32_SYSCALL_BIT]
+constexpr NumberRange kX32Range[] = {{0x40000000, kX32Names}};
+
+// [arch/arm/include/uapi/asm/unistd.h, __NR_OABI_SYSCALL_BASE and __ARM_NR_BASE]
+constexpr NumberRange kArmRanges[] = {
+    {0x0f0000, kArmPrivateNames, false},
+    {0x900000, kArmOabiNames},
+    {0x9f0000, kArmPrivateNames, false},
+};
+
+constexpr NumberRange kCompatArmRange[] = {{0x0f0000, kArmPrivateNames, false}};
 
 constexpr SyscallAbi kAbis[] = {
     // SYSCALL overwrites rcx with the return address, hence r10.
@@ -46,7 +83,9 @@ constexpr SyscallAbi kAbis[] = {
      8,
      {{{"rdi"}, {"rsi"}, {"rdx"}, {"r10"}, {"r8"}, {"r9"}}},
      kX86_64Names,
-     "rcx"},
+     "rcx",
+     {},
+     kX32Range},
     {SyscallEntry::Kind::kInt80,
      "int80",
      "rax",
@@ -69,6 +108,60 @@ constexpr SyscallAbi kAbis[] = {
      4,
      {{{"rbx"}, {"rbp"}, {"rdx"}, {"rsi"}, {"rdi"}, {"rsp", true, 0}}},
      kI386Names},
+    // The C function that the vector calls for svc alone is given struct pt_regs, which begins with
+    // x0 to x30; the caller's number is in x8. [arch/arm64/kernel/syscall.c, do_el0_svc;
+    // syscall(2)]
+    {SyscallEntry::Kind::kSvc,
+     "svc",
+     "x0",
+     8,
+     {{{"x0", true, 0},
+       {"x0", true, 8},
+       {"x0", true, 16},
+       {"x0", true, 24},
+       {"x0", true, 32},
+       {"x0", true, 40}}},
+     kAarch64Names,
+     {},
+     64},
+    // The same for 32-bit callers: r0 to r7 are the low halves of x0 to x7, and EABI alone is
+    // known.
+    // [arch/arm64/kernel/syscall.c, do_el0_svc_compat]
+    {SyscallEntry::Kind::kCompatSvc,
+     "svc",
+     "x0",
+     4,
+     {{{"x0", true, 0},
+       {"x0", true, 8},
+       {"x0", true, 16},
+       {"x0", true, 24},
+       {"x0", true, 32},
+       {"x0", true, 40}}},
+     kArmEabiNames,
+     {},
+     56,
+     kCompatArmRange},
+    // EABI, in ARM and Thumb code alike. [syscall(2); arch/arm/kernel/entry-common.S, vector_swi]
+    {SyscallEntry::Kind::kArmSvc,
+     "svc",
+     "r7",
+     4,
+     {{{"r0"}, {"r1"}, {"r2"}, {"r3"}, {"r4"}, {"r5"}}},
+     kArmEabiNames,
+     "lr",
+     {},
+     kArmRanges},
+    // CONFIG_OABI_COMPAT, and kernels before EABI (2.6.16).
+    {SyscallEntry::Kind::kArmOabiSvc,
+     "svc",
+     "r7",
+     4,
+     {{{"r0"}, {"r1"}, {"r2"}, {"r3"}, {"r4"}, {"r5"}}},
+     kArmEabiNames,
+     "lr",
+     {},
+     kArmRanges,
+     true},
 };
 
 constexpr std::string_view kProcessClass[] = {"clone", "clone3",     "execve", "execveat",
@@ -126,16 +219,26 @@ const SyscallAbi* find_abi(SyscallEntry::Kind entry) {
 }
 
 std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
-  constexpr std::uint64_t kX32Bit = 0x40000000;  // [asm/unistd.h, __X32_SYSCALL_BIT]
-  if (abi.word == 8) number &= ~kX32Bit;
-  return number < abi.names.size() ? abi.names[number] : std::string_view{};
+  if (number < abi.names.size()) return abi.names[number];
+  for (const NumberRange& range : abi.more_names) {
+    const std::uint64_t index = number - range.base;
+    if (number >= range.base && index < range.names.size()) return range.names[index];
+  }
+  return {};
 }
+
+std::string_view plain_name(std::string_view name) { return name.substr(0, name.find('#')); }
 
 std::vector<std::string_view> syscall_names() {
   std::vector<std::string_view> names;
   for (const SyscallAbi& abi : kAbis) {
-    std::copy_if(abi.names.begin(), abi.names.end(), std::back_inserter(names),
-                 [](std::string_view name) { return !name.empty(); });
+    const auto add = [&](std::span<const std::string_view> table) {
+      for (const std::string_view name : table) {
+        if (!name.empty()) names.push_back(plain_name(name));
+      }
+    };
+    add(abi.names);
+    for (const NumberRange& range : abi.more_names) add(range.names);
   }
   return names;
 }

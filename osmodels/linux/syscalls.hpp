@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -14,11 +15,19 @@
 
 namespace swat::os::linux_os {
 
-// Where one argument is: a register, or the user's memory at `offset` from that register.
+// Where one argument is: a register, or memory at `offset` from that register: the user's, or, with
+// saved_number, the kernel's.
 struct ArgAt {
   std::string_view reg;
   bool in_memory = false;
   std::uint16_t offset = 0;
+};
+
+// Numbers from `base` on.
+struct NumberRange {
+  std::uint64_t base;
+  std::span<const std::string_view> names;
+  bool in_table = true;  // handlers are looked up in the kernel's table of them
 };
 
 // State at the kernel's first instructions: the caller's registers, but for the stack pointer.
@@ -28,17 +37,25 @@ struct SyscallAbi {
   std::string_view number;    // register
   std::uint8_t word;          // bytes of a number or argument; upper register halves are ignored
   std::array<ArgAt, 6> args;
-  std::span<const std::string_view> names;
+  std::span<const std::string_view> names;  // of numbers from 0 on
   std::string_view next_pc = {};  // register that holds where the caller goes on; "": none does
+  // The kernel has saved the caller's registers already: the number is this far from where the
+  // register `number` points.
+  std::optional<std::uint16_t> saved_number = {};
+  std::span<const NumberRange> more_names = {};
+  bool may_be_in_instruction = false;  // the number: arm::number_in_instruction()
 };
 
-// The ABI of an entry on an x86_64 kernel; null: none.
+// The ABI of an entry; null: none.
 [[nodiscard]] const SyscallAbi* find_abi(SyscallEntry::Kind entry);
 
-// Name in the ABI's table; x32 numbers (bit 30) are looked up without that bit. "" if unknown.
+// Name in the ABI's table, as strace has it: "execve#64" for a 64-bit call's number with the bit of
+// x32. "" if unknown.
 [[nodiscard]] std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
+// "execve".
+[[nodiscard]] std::string_view plain_name(std::string_view name);
 
-// Every name of every ABI, each at least once.
+// Every plain name of every ABI, each at least once.
 [[nodiscard]] std::vector<std::string_view> syscall_names();
 
 // What strace selects by %name. [strace(1), "-e trace=syscall_set"]

@@ -1,7 +1,5 @@
 #include "osmodels/linux/task_reader.hpp"
 
-#include "osmodels/linux/blob.hpp"
-
 namespace swat::os {
 namespace {
 
@@ -38,16 +36,18 @@ TaskReader::TaskReader(PhysicalMemory& ram, AddressSpace& kernel, const LinuxPro
     : ram_(ram), kernel_(kernel), profile_(profile) {
   add_field(profile.task_pid, 4, kPid);
   add_field(profile.task_tgid, 4, kTgid);
-  add_field(profile.task_real_parent, 8, kParent);
-  add_field(profile.task_group_leader, 8, kLeader);
-  add_field(profile.task_mm, 8, kMm);
-  add_field(profile.task_thread_flags, 8, kFlags);
+  const auto word = static_cast<std::uint16_t>(profile.layout.word_bytes);
+  add_field(profile.task_real_parent, word, kParent);
+  add_field(profile.task_group_leader, word, kLeader);
+  add_field(profile.task_mm, word, kMm);
+  add_field(profile.task_thread_flags, word, kFlags);
   add_field(profile.task_comm, kCommBytes, kComm);
   // thread_info is at the low end of the stack where it is not in the task.
-  const MemberOffset stack = profile.task_thread_flags ? MemberOffset{} : profile.task_stack;
-  add_field(stack, 8, kStack);
+  const bool flags_on_stack = word == 8 && !profile.task_thread_flags;
+  const MemberOffset stack = flags_on_stack ? profile.task_stack : MemberOffset{};
+  add_field(stack, word, kStack);
   follows_ = {{
-      {profile.task_mm, *profile.mm_pgd, 8, kMm, kPgd},
+      {profile.task_mm, *profile.mm_pgd, word, kMm, kPgd},
       {profile.task_real_parent, *profile.task_tgid, 4, kParent, kParentTgid},
       {stack, 0, kThreadInfoBytes, kStack, kThreadInfo},
   }};
@@ -91,7 +91,8 @@ Result<std::vector<TaskReader::Place>> TaskReader::places(Va at, std::uint16_t s
 
 Result<TaskReader::Known*> TaskReader::known(Va task) {
   if (const auto found = known_.find(task); found != known_.end()) return &found->second;
-  if (!is_kernel_pointer(task.value)) return fail(Errc::kBadImage, "no task_struct", task.value);
+  if (!profile_.layout.is_pointer(task.value))
+    return fail(Errc::kBadImage, "no task_struct", task.value);
   if (known_.size() >= kMostKnown) known_.clear();
   Known fresh;
   for (const Field& field : fields_) {
@@ -142,21 +143,23 @@ Result<bool> TaskReader::follow(Known& known, const Buffer& buffer) {
 // flags}, TIF_IA32, bit 17 (until 5.10), as TIF_ADDR32 came in 3.4 only. x32 programs count as 32
 // bit. [arch/x86/include/asm/thread_info.h]
 bool TaskReader::is_32_bit(const Buffer& buffer) const {
-  constexpr std::uint64_t kAddr32 = 1 << 29;
   constexpr std::uint64_t kIa32 = 1 << 17;
-  if (profile_.task_thread_flags) return (load<std::uint64_t>(buffer, kFlags) & kAddr32) != 0;
+  if (profile_.layout.word_bytes == 4) return true;
+  if (profile_.task_thread_flags)
+    return (load<std::uint64_t>(buffer, kFlags) & profile_.layout.flag_32_bit) != 0;
   if (!profile_.task_stack) return false;
-  const bool has_domain = is_kernel_address(load<std::uint64_t>(buffer, kThreadInfo + 8));
+  const bool has_domain = profile_.layout.is_address(load<std::uint64_t>(buffer, kThreadInfo + 8));
   const auto flags = load<std::uint32_t>(buffer, kThreadInfo + (has_domain ? 16 : 8));
-  return (flags & (kAddr32 | kIa32)) != 0;
+  return (flags & (profile_.layout.flag_32_bit | kIa32)) != 0;
 }
 
 Result<Thread> TaskReader::decode(Va task, const Buffer& buffer) {
   const auto comm = std::span(buffer).subspan(kComm, kCommBytes);
   const auto end = std::ranges::find(comm, std::byte{0});
-  const Va leader{load<std::uint64_t>(buffer, kLeader)};
+  const KernelLayout& layout = profile_.layout;
+  const Va leader = profile_.task_group_leader ? Va{load<std::uint64_t>(buffer, kLeader)} : task;
   const Va parent{load<std::uint64_t>(buffer, kParent)};
-  if (end == comm.end() || !is_kernel_pointer(leader.value) || !is_kernel_pointer(parent.value)) {
+  if (end == comm.end() || !layout.is_pointer(leader.value) || !layout.is_pointer(parent.value)) {
     return fail(Errc::kBadImage, "no task_struct", task.value);
   }
   Thread thread;
@@ -165,13 +168,15 @@ Result<Thread> TaskReader::decode(Va task, const Buffer& buffer) {
   Process& process = thread.process;
   process.object = leader;
   process.pid = load<std::uint32_t>(buffer, kTgid);
+  if (process.pid == 0)
+    process.pid = thread.tid;  // a kernel thread of 2.4, in the idle task's group
   process.parent_pid = load<std::uint32_t>(buffer, kParentTgid);
   process.name.assign(reinterpret_cast<const char*>(comm.data()),
                       static_cast<std::size_t>(end - comm.begin()));
   process.memory_object = Va{load<std::uint64_t>(buffer, kMm)};
   if (!process.memory_object.is_null()) {
     const Va pgd{load<std::uint64_t>(buffer, kPgd)};
-    if (!is_kernel_address(pgd.value) || pgd.value % kPage != 0) {
+    if (!layout.is_address(pgd.value) || pgd.value % layout.root_alignment != 0) {
       return fail(Errc::kBadImage, "no page table in mm_struct", process.memory_object.value);
     }
     process.page_table = SWAT_TRY(physical(pgd));
@@ -191,9 +196,10 @@ Result<TaskReader::Linked> TaskReader::read_linked(Va task, std::uint32_t link) 
   Known& where = *SWAT_TRY(known(task));
   Buffer buffer{};
   Va next;
-  const auto link_bytes = std::as_writable_bytes(std::span(&next.value, 1));
+  const auto link_bytes = word_of(next);
   pieces_.clear();
-  for (const Place& place : SWAT_TRY(places(task + link, sizeof(next.value), 0))) {
+  for (const Place& place :
+       SWAT_TRY(places(task + link, static_cast<std::uint16_t>(link_bytes.size()), 0))) {
     pieces_.push_back({place.at, link_bytes.subspan(place.buffer_offset, place.size_bytes)});
   }
   add_pieces(where, buffer);
@@ -206,7 +212,7 @@ Result<Thread> TaskReader::read_pointed_to(Pa slot, Va& guess,
   Va task;
   Buffer buffer{};
   pieces_.assign(along.begin(), along.end());
-  pieces_.push_back({slot, std::as_writable_bytes(std::span(&task.value, 1))});
+  pieces_.push_back({slot, word_of(task)});
   const auto where = guess.is_null() ? Result<Known*>(nullptr) : known(guess);
   const bool guessed = where && *where != nullptr;
   if (guessed) add_pieces(**where, buffer);
@@ -226,7 +232,8 @@ std::span<const PhysicalMemory::Piece> TaskReader::guess(
     if (found != known_.end()) guesses_.push_back({task, &found->second});
   }
   pieces_.assign(along.begin(), along.end());
-  pieces_.push_back({slot, std::as_writable_bytes(std::span(&guessed_task_.value, 1))});
+  guessed_task_ = {};
+  pieces_.push_back({slot, word_of(guessed_task_)});
   for (Guess& guess : guesses_) add_pieces(*guess.where, guess.buffer);
   return pieces_;
 }

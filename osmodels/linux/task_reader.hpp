@@ -98,6 +98,10 @@ class TaskReader {
     std::uint64_t bytes;
   };
   [[nodiscard]] Result<Pa> physical(Va at);
+  // Where a word of the kernel goes; the rest of the address is zero already.
+  [[nodiscard]] std::span<std::byte> word_of(Va& into) const {
+    return std::as_writable_bytes(std::span(&into.value, 1)).first(profile_.layout.word_bytes);
+  }
   std::unordered_map<Va, Leaf> direct_map_;  // by the start of each
   std::vector<PhysicalMemory::Piece> pieces_;
   struct Guess {

@@ -55,7 +55,9 @@ constexpr RegisterRow kRegisters[] = {
     {X86_REG_RAX, "rax"}, {X86_REG_RBX, "rbx"}, {X86_REG_RCX, "rcx"}, {X86_REG_RDX, "rdx"},
     {X86_REG_RSI, "rsi"}, {X86_REG_RDI, "rdi"}, {X86_REG_RBP, "rbp"}, {X86_REG_R8, "r8"},
     {X86_REG_R9, "r9"},   {X86_REG_R10, "r10"}, {X86_REG_R11, "r11"}, {X86_REG_R12, "r12"},
-    {X86_REG_R13, "r13"}, {X86_REG_R14, "r14"}, {X86_REG_R15, "r15"},
+    {X86_REG_R13, "r13"}, {X86_REG_R14, "r14"}, {X86_REG_R15, "r15"}, {X86_REG_EAX, "rax"},
+    {X86_REG_EBX, "rbx"}, {X86_REG_ECX, "rcx"}, {X86_REG_EDX, "rdx"}, {X86_REG_ESI, "rsi"},
+    {X86_REG_EDI, "rdi"}, {X86_REG_EBP, "rbp"},
 };
 
 std::string_view register_name(x86_reg id) {
@@ -63,15 +65,17 @@ std::string_view register_name(x86_reg id) {
   return row == std::end(kRegisters) ? std::string_view{} : row->name;
 }
 
-bool is_table_word(const cs_x86_op& op) {
-  return op.type == X86_OP_MEM && op.size == 8 && op.mem.base == X86_REG_INVALID &&
-         op.mem.index != X86_REG_INVALID && op.mem.scale == 8 && op.mem.segment == X86_REG_INVALID;
+bool is_table_word(const cs_x86_op& op, unsigned word_bytes) {
+  return op.type == X86_OP_MEM && op.size == word_bytes && op.mem.base == X86_REG_INVALID &&
+         op.mem.index != X86_REG_INVALID && op.mem.scale == static_cast<int>(word_bytes) &&
+         op.mem.segment == X86_REG_INVALID;
 }
 
-std::optional<TableLoad> as_table_load(const Instruction& insn) {
+std::optional<TableLoad> as_table_load(const Instruction& insn, unsigned bits) {
   const cs_x86& x86 = insn.x86();
-  if (x86.op_count == 0 || !is_table_word(x86.operands[x86.op_count - 1])) return {};
-  const Va table{static_cast<std::uint64_t>(x86.operands[x86.op_count - 1].mem.disp)};
+  if (x86.op_count == 0 || !is_table_word(x86.operands[x86.op_count - 1], bits / 8)) return {};
+  const auto address = static_cast<std::uint64_t>(x86.operands[x86.op_count - 1].mem.disp);
+  const Va table{bits == 32 ? address & 0xffffffff : address};
   if (insn->id == X86_INS_CALL || insn->id == X86_INS_JMP)
     return TableLoad{table, insn.next(), {}, {}};
   if (insn->id != X86_INS_MOV || x86.operands[0].type != X86_OP_REG) return {};
@@ -79,6 +83,32 @@ std::optional<TableLoad> as_table_load(const Instruction& insn) {
   if (target.empty()) return {};
   return TableLoad{table, insn.next(), target, {}};
 }
+
+// `cmp $n,%index` and `jae` or `ja` behind it: what the entries before 4.4 begin with, some
+// instructions before the load.
+class IndexLimit {
+ public:
+  void follow(const Instruction& insn) {
+    constexpr int kReach = 8;
+    const cs_x86& x86 = insn.x86();
+    if (insn->id == X86_INS_CMP && x86.operands[0].type == X86_OP_REG &&
+        x86.operands[1].type == X86_OP_IMM) {
+      compared_ = static_cast<std::uint32_t>(x86.operands[1].imm);
+    } else if (compared_ && (insn->id == X86_INS_JAE || insn->id == X86_INS_JA)) {
+      limit_ = *compared_ + (insn->id == X86_INS_JA ? 1 : 0);
+      left_ = kReach;
+    } else {
+      compared_.reset();
+    }
+    if (left_-- <= 0) limit_.reset();
+  }
+  [[nodiscard]] std::optional<std::uint32_t> value() const { return limit_; }
+
+ private:
+  std::optional<std::uint32_t> compared_;
+  std::optional<std::uint32_t> limit_;
+  int left_ = 0;
+};
 
 bool is_direct(const Instruction& insn) {
   return insn.x86().op_count == 1 && insn.x86().operands[0].type == X86_OP_IMM;
@@ -130,18 +160,23 @@ const ConditionRow* find_condition(unsigned id) {
   return row == std::end(kConditions) ? nullptr : row;
 }
 
-bool is_number(const cs_x86_op& op) { return op.type == X86_OP_REG && op.reg == X86_REG_ESI; }
+bool is_number(const cs_x86_op& op, unsigned bits) {
+  return op.type == X86_OP_REG && op.reg == (bits == 32 ? X86_REG_EDX : X86_REG_ESI);
+}
 
 }  // namespace
 
-std::vector<TableLoad> find_table_loads(VirtualMemory& memory, const VaRange& code) {
+std::vector<TableLoad> find_table_loads(VirtualMemory& memory, const VaRange& code, unsigned bits) {
   std::vector<TableLoad> loads;
   auto copy = CodeCopy::of(memory, code);
-  const auto disassembler = Disassembler::open(64);
+  const auto disassembler = Disassembler::open(bits);
   if (!copy || !disassembler) return loads;
+  IndexLimit limit;
   for (Va at = code.start; at < copy->end();) {
     const auto insn = disassembler->at(*copy, at);
-    if (auto load = insn ? as_table_load(*insn) : std::nullopt) {
+    if (insn) limit.follow(*insn);
+    if (auto load = insn ? as_table_load(*insn, bits) : std::nullopt) {
+      load->limit = limit.value();
       if (!load->target.empty()) load->late = end_of_block(*disassembler, *copy, load->next);
       loads.push_back(*load);
     }
@@ -150,19 +185,20 @@ std::vector<TableLoad> find_table_loads(VirtualMemory& memory, const VaRange& co
   return loads;
 }
 
-CompareTree::Step CompareTree::step_of(const Instruction& insn) {
+CompareTree::Step CompareTree::step_of(const Instruction& insn, unsigned bits) {
   Step step;
   step.next = insn.next();
   const cs_x86& x86 = insn.x86();
   const bool direct = is_direct(insn);
   if (direct) step.target = Va{static_cast<std::uint64_t>(x86.operands[0].imm)};
-  if (insn->id == X86_INS_NOP || insn->id == X86_INS_ENDBR64) {
+  if (insn->id == X86_INS_NOP || insn->id == X86_INS_ENDBR64 || insn->id == X86_INS_ENDBR32) {
     step.act = Act::kNothing;
-  } else if (insn->id == X86_INS_CMP && is_number(x86.operands[0]) &&
+  } else if (insn->id == X86_INS_CMP && is_number(x86.operands[0], bits) &&
              x86.operands[1].type == X86_OP_IMM) {
     step.act = Act::kCompare;
     step.constant = static_cast<std::uint32_t>(x86.operands[1].imm);
-  } else if (insn->id == X86_INS_TEST && is_number(x86.operands[0]) && is_number(x86.operands[1])) {
+  } else if (insn->id == X86_INS_TEST && is_number(x86.operands[0], bits) &&
+             is_number(x86.operands[1], bits)) {
     step.act = Act::kCompare;  // with 0
   } else if (insn->id == X86_INS_JMP && direct) {
     step.act = Act::kGo;
@@ -175,9 +211,10 @@ CompareTree::Step CompareTree::step_of(const Instruction& insn) {
   return step;
 }
 
-Result<CompareTree> CompareTree::read(VirtualMemory& memory, const VaRange& function) {
+Result<CompareTree> CompareTree::read(VirtualMemory& memory, const VaRange& function,
+                                      unsigned bits) {
   CodeCopy copy = SWAT_TRY(CodeCopy::of(memory, function));
-  const Disassembler disassembler = SWAT_TRY(Disassembler::open(64));
+  const Disassembler disassembler = SWAT_TRY(Disassembler::open(bits));
   CompareTree tree;
   tree.function_ = {function.start, copy.end()};
   for (Va at = function.start; at < copy.end();) {
@@ -186,7 +223,7 @@ Result<CompareTree> CompareTree::read(VirtualMemory& memory, const VaRange& func
       at = at + 1;  // int3 and the like between the branches decode; this is not even that
       continue;
     }
-    const Step step = step_of(*insn);
+    const Step step = step_of(*insn, bits);
     tree.steps_.emplace(at, step);
     at = step.next;
   }

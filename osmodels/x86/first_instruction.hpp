@@ -1,5 +1,4 @@
-// Emulate and skip: what the instruction under a breakpoint does, so that the guest can be resumed
-// behind it with `c addr` instead of a step (facts/qemu.md 0.5).
+// Emulate and skip (osmodels/emulation.hpp) for x86: what the instruction under a breakpoint does.
 //
 // Only instructions whose whole effect is on registers, or one word pushed, are known here; for any
 // other the caller steps.
@@ -10,18 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "osmodels/emulation.hpp"
 #include "symbols/memory.hpp"
 
 namespace swat::os::x86 {
-
-// The registers and stack of the vCPU that is to be moved on, by target.xml names.
-class VcpuState {
- public:
-  virtual ~VcpuState() = default;
-  [[nodiscard]] virtual Result<std::uint64_t> reg(std::string_view name) = 0;
-  [[nodiscard]] virtual Result<> set_reg(std::string_view name, std::uint64_t value) = 0;
-  [[nodiscard]] virtual Result<> store(Va at, std::uint64_t value, unsigned size_bytes) = 0;
-};
 
 // One instruction, understood.
 struct Skip {

@@ -4,11 +4,14 @@
   raw loop  tests/bench/raw_loop.cpp: the same watch, the least packets, no log
   gdb       a breakpoint with a printf at the entry, the usual way
 
-Usage: bench.py [SECONDS [TURNS [WORKLOAD]]]. WORKLOAD is
+Usage: bench.py [SECONDS [TURNS [WORKLOAD [breaks]]]]. WORKLOAD is
 
   busy      four cheap system calls in a loop, the most that an observer can be fed (default)
   busybox   a shell loop of busybox commands: much code, which QEMU has to translate again after
             each breakpoint stop where it flushes its translations (up to 10.1)
+
+With `breaks` the observers are swatd by breakpoints, with QMP and without: QEMU 8.1 to 10.1 stops
+silently in the first case alone, and keeps its translations. Fails when that is not faster there.
 
 Prints a table and fails below what must be reached: 70 % of the raw loop, and of gdb's rate 15
 times (busy) or 30 times (busybox) where QEMU flushes, 3 times where it does not.
@@ -29,7 +32,7 @@ from gdbclient import RspClient, start_gdb
 from guest import Guest
 from swatd import SWATD, connection
 
-RAW_LOOP = os.environ["RAW_LOOP"]
+RAW_LOOP = os.environ.get("RAW_LOOP")
 
 BUSYBOX = "while :; do ls -l /bin; cat /proc/meminfo | sort | head -3; done > /dev/null 2>&1 &"
 WORKLOADS = {"busy": lambda guest: guest.start_busy(), "busybox": lambda guest: guest.check(BUSYBOX)}
@@ -54,10 +57,11 @@ def entry_and_watch(guest):
     return entry, (int.from_bytes(base, "little") + displacement) % (1 << 64)
 
 
-def by_swatd(guest, seconds):
+def by_swatd(guest, seconds, *options, qmp=True):
     with tempfile.NamedTemporaryFile("r") as log:
-        subprocess.run([SWATD, *connection(guest), "--names", "--calls", "none", "--log", log.name,
-                        "--duration", str(seconds)], check=True, timeout=seconds + 60)
+        subprocess.run([SWATD, *connection(guest, qmp=qmp), "--names", "--calls", "none", "--log",
+                        log.name, "--duration", str(seconds), *options], check=True,
+                       timeout=seconds + 60)
         return sum(": syscall " in line for line in log) / seconds
 
 
@@ -95,6 +99,23 @@ def count_lines(file):
     return sum("syscall" in line for line in file)
 
 
+def compare_breaks(guest, seconds, turns):
+    """swatd by breakpoints, silently where QEMU can, and reported. False: no gain where it can."""
+    silent, reported = [], []
+    for _ in range(turns):
+        silent.append(by_swatd(guest, seconds, "--traps", "break"))
+        reported.append(by_swatd(guest, seconds, "--traps", "break", qmp=False))
+    gain = statistics.median(s / max(r, 0.1) for s, r in zip(silent, reported))
+    version = guest.qmp("query-version")["qemu"]
+    print("| QEMU | with QMP, calls/s | from - to | without | from - to | gain |")
+    print("|---|---:|---:|---:|---:|---:|")
+    print("| {major}.{minor}.{micro} ".format(**version)
+          + f"| {statistics.median(silent):.0f} | {min(silent):.0f} - {max(silent):.0f} "
+          f"| {statistics.median(reported):.0f} | {min(reported):.0f} - {max(reported):.0f} "
+          f"| {gain:.1f}x |")
+    return gain > 1 or not (8, 1) <= (version["major"], version["minor"]) <= (10, 1)
+
+
 def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
@@ -102,6 +123,8 @@ def main():
     with Guest() as guest:
         version = guest.qmp("query-version")["qemu"]
         WORKLOADS[workload](guest)
+        if "breaks" in sys.argv[4:]:
+            sys.exit(0 if compare_breaks(guest, seconds, turns) else "bench: silent stops are no faster")
         entry, watch = entry_and_watch(guest)
         rates = {"swatd": [], "raw loop": [], "gdb": []}
         for _ in range(turns):  # in turn, so that a noisy machine disturbs all of them

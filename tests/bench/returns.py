@@ -38,7 +38,7 @@ def measure(guest, seconds, options):
                 if event["event"] == "return" and event["outcome"] != "in_child"]
     seen = sum(outcome not in ("missed", "unfinished") for outcome in outcomes)
     over = len(calls) - outcomes.count("unfinished")
-    stops = int(re.search(r"(\d+) stops", done.stderr)[1])
+    stops = int(re.search(r"events, (\d+) stops", done.stderr)[1])
     return len(calls) / seconds, stops / len(calls), seen / over
 
 

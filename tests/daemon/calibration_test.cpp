@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "attached.hpp"
+#include "collector.hpp"
 #include "fake_model.hpp"
 
 namespace swat::daemon {
@@ -17,16 +18,6 @@ constexpr const char* kBreak = "Z0,ffffffff81e00080,1";
 constexpr const char* kUnbreak = "z0,ffffffff81e00080,1";
 constexpr const char* kWatch = "Z2,ffff888000006014,8";
 constexpr const char* kUnwatch = "z2,ffff888000006014,8";
-
-class Collector final : public Sink {
- public:
-  explicit Collector(std::vector<Event>& events) : events_(events) {}
-  void write(const Event& event) override { events_.push_back(event); }
-  Result<> flush() override { return {}; }
-
- private:
-  std::vector<Event>& events_;
-};
 
 // A kernel whose SYSCALL entry stores the stack pointer at gs:0x6014, where there is a gs of each
 // vCPU; whether anything stops there is up to the test. Its table has a handler for all below 400.

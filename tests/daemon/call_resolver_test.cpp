@@ -186,6 +186,16 @@ TEST(SlotOfCall, ReadsAStubThatEndsWithItsPage) {
   EXPECT_EQ(*slot, kSlots);
 }
 
+// mov 0x2ea3(%rip),%rax, as GNU as assembles it.
+TEST(AddressOfLoad, IsWhatTheInstructionBeforeHasRead) {
+  SparseMemory memory;
+  memory.put(kReturn - 7, {0x48, 0x8b, 0x05, 0xa3, 0x2e, 0x00, 0x00});
+  const auto loaded = address_of_load(memory, kReturn);
+  ASSERT_TRUE(loaded) << loaded.error().what;
+  EXPECT_EQ(*loaded, kReturn + 0x2ea3);
+  EXPECT_EQ(address_of_load(memory, Va{0x5000}).error().code, Errc::kFault);
+}
+
 TEST(SlotOfCall, ReadsACallThatBeginsWithItsPage) {
   SparseMemory memory;
   const Va after = kApp + 0x2005;
@@ -195,6 +205,35 @@ TEST(SlotOfCall, ReadsACallThatBeginsWithItsPage) {
   const auto slot = slot_of_call(memory, after);
   ASSERT_TRUE(slot) << slot.error().what;
   EXPECT_EQ(*slot, kSlots);
+}
+
+// --- Tail calls
+
+TEST(IsCalledFrom, TellsACallFromAJump) {
+  Program p;
+  p.put_call(with_distance({0xe8, 0, 0, 0, 0}, kStub - kReturn));
+  p.memory.put(kStub, with_distance({0xff, 0x25, 0, 0, 0, 0}, kSlots - (kStub + 6)));
+  p.memory.put(kStub + 6, Code(10, 0x90));
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kMemcpy), true);
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kPuts), false);
+  p.put_call(with_distance({0xff, 0x15, 0, 0, 0, 0}, kSlots + 16 - kReturn));
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kPuts), true);
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kMemcpy), false);
+}
+
+TEST(IsCalledFrom, KnowsDirectCalls) {
+  Program p;
+  p.put_call(with_distance({0x90, 0xe8, 0, 0, 0, 0}, kApp + 0x1200 - kReturn));
+  p.memory.put(kApp + 0x1200, Code(16, 0x90));
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kApp + 0x1200), true);
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kPuts), false);
+}
+
+TEST(IsCalledFrom, CannotTellWhereAPointerLed) {
+  Program p;
+  p.put_call({0x90, 0x90, 0x90, 0x90, 0xff, 0xd0});  // call *%rax
+  EXPECT_EQ(is_called_from(p.memory, kReturn, kPuts).error().code, Errc::kNotFound);
+  EXPECT_EQ(is_called_from(p.memory, Va{2}, kPuts).error().code, Errc::kFault);
 }
 
 TEST(SlotOfCall, KnowsNoCallBeforeAnAddressThatNobodyReturnsTo) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "attached.hpp"
+#include "collector.hpp"
 #include "fake_model.hpp"
 
 namespace swat::daemon {
@@ -17,16 +18,6 @@ constexpr Va kLib{0x7f0000000000};
 // it.
 const char* const kAppSlots = "Z3,555500002800,18";
 const char* const kLibSlots = "Z3,7f0000002800,18";
-
-class Collector final : public Sink {
- public:
-  explicit Collector(std::vector<Event>& events) : events_(events) {}
-  void write(const Event& event) override { events_.push_back(event); }
-  Result<> flush() override { return {}; }
-
- private:
-  std::vector<Event>& events_;
-};
 
 struct Traced : Attached {
   explicit Traced(std::initializer_list<Turn> turns, FunctionBreaks breaks = {},

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
+
+#include "temp_folder.hpp"
+
 namespace swat::daemon {
 namespace {
 
@@ -61,7 +65,10 @@ TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--json", "out.json"}).json, "out.json");
   EXPECT_TRUE(parsed({"--names"}).names);
   EXPECT_FALSE(parsed({}).trace.returns);
+  EXPECT_FALSE(parsed({}).trace.call_returns);
   EXPECT_TRUE(parsed({"--returns"}).trace.returns);
+  EXPECT_FALSE(parsed({"--returns"}).trace.call_returns);
+  EXPECT_EQ(parsed({"--returns", "ps"}).command, Command::kPs);
   EXPECT_TRUE(parsed({"--run"}).run);
   EXPECT_TRUE(parsed({"--stats"}).stats);
   EXPECT_EQ(parsed({"--rate-cap", "100/s"}).rate_cap, 100u);
@@ -206,6 +213,66 @@ TEST(Options, ThatSelectAreOfTracingAndOfTheDoctorWhoPlansIt) {
 }
 
 TEST(Options, LetBothLogsGoToFiles) { EXPECT_EQ(parsed({"--log", "a", "--json", "-"}).json, "-"); }
+
+// A file with these lines.
+class Config {
+ public:
+  explicit Config(std::string_view lines) : path_(folder_.file("swatd.conf")) {
+    std::ofstream(path_) << lines;
+  }
+  [[nodiscard]] const char* path() const { return path_.c_str(); }
+
+ private:
+  TempFolder folder_;
+  std::string path_;
+};
+
+TEST(Options, ComeFromAFileToo) {
+  const Config file(
+      "trace = \"openat,execve\"\ncalls = \"none\"\nprocess = [\"nginx\", \"812\"]\n"
+      "follow-forks = true\nreturns = true\n");
+  const Options options = parsed({"--config", file.path()});
+  EXPECT_EQ(options.config, file.path());
+  const Selection& selection = options.trace.selection;
+  EXPECT_TRUE(selection.syscalls.wants("openat"));
+  EXPECT_FALSE(selection.syscalls.wants("read"));
+  EXPECT_TRUE(selection.calls.is_none());
+  EXPECT_EQ(selection.processes.pids, std::set<std::uint32_t>{812});
+  EXPECT_TRUE(selection.processes.names.contains("nginx"));
+  EXPECT_TRUE(selection.processes.follow);
+  EXPECT_TRUE(options.trace.returns);
+}
+
+TEST(Options, OfTheCommandLineGoBeforeTheFiles) {
+  const Config file("trace = \"openat\"\n");
+  const Options options = parsed({"--config", file.path(), "-e", "read"});
+  EXPECT_TRUE(options.trace.selection.syscalls.wants("read"));
+  EXPECT_FALSE(options.trace.selection.syscalls.wants("openat"));
+}
+
+TEST(Options, RefuseAFileThatIsWrong) {
+  expect_refused({"--gdb", ":1234", "--config", "/nonexistent/swatd.conf"});
+  for (const char* line : {"no-such-option = 1\n", "trace = \"nosuchcall\"\n", "= =\n"}) {
+    const Config file(line);
+    expect_refused({"--gdb", ":1234", "--config", file.path()});
+  }
+}
+
+TEST(Options, SayWhoseResultsAreLogged) {
+  const TraceOptions calls = parsed({"--returns=calls"}).trace;
+  EXPECT_TRUE(calls.call_returns && !calls.returns);
+  const TraceOptions both = parsed({"--returns=syscalls,calls"}).trace;
+  EXPECT_TRUE(both.call_returns && both.returns);
+  EXPECT_TRUE(parsed({"--returns=syscalls"}).trace.returns);
+  for (const char* wrong : {"--returns=malloc", "--returns=calls,", "--returns=,"}) {
+    expect_refused({"--gdb", ":1234", wrong});
+  }
+}
+
+TEST(Options, RefuseResultsOfCallsThatAreNotLogged) {
+  expect_refused({"--gdb", ":1234", "--calls", "none", "--returns=calls"});
+  EXPECT_TRUE(parsed({"--calls", "none", "--break", "a!b", "--returns=calls"}).trace.call_returns);
+}
 
 }  // namespace
 }  // namespace swat::daemon

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "fake_model.hpp"
+#include "selections.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -137,35 +138,6 @@ TEST(TableKind, CannotBreakOnAllHandlers) {
 
 TEST(TableKind, CannotWhereTheKernelHasNoneOfThem) {
   EXPECT_EQ(table_traps(true, {false, {10, 4000}}).error().code, Errc::kNotFound);
-}
-
-// --- What is asked for
-
-Selection selection(std::string_view syscalls, std::vector<std::string> calls = {"none"}) {
-  Selection s;
-  s.syscalls = *SyscallFilter::parse(syscalls);
-  s.calls = *CallFilter::parse(calls);
-  return s;
-}
-
-const os::linux_os::SyscallAbi& abi64() { return *os::linux_os::find_abi(Kind::kSyscall); }
-
-std::vector<std::uint32_t> numbers(const Selection& s) { return demand_of(s, abi64()).numbers; }
-
-TEST(SyscallDemand, IsWhatIsNamedAndWhatEndsAProcess) {
-  EXPECT_EQ(numbers(selection("execve")), (std::vector<std::uint32_t>{59, 231}));
-  EXPECT_EQ(numbers(selection("none")), (std::vector<std::uint32_t>{231}));
-}
-
-// mmap, munmap, mremap, execve, remap_file_pages, exit_group, execveat
-TEST(SyscallDemand, IsWhatMapsAsWellWhenCallsAreWanted) {
-  EXPECT_EQ(numbers(selection("none", {})),
-            (std::vector<std::uint32_t>{9, 11, 25, 59, 216, 231, 322}));
-}
-
-TEST(SyscallDemand, IsEverythingWhenSomethingIsLeftOut) {
-  EXPECT_TRUE(demand_of(selection("!read"), abi64()).all);
-  EXPECT_TRUE(demand_of({}, abi64()).all);
 }
 
 TEST(TrapCost, DependsOnWhetherQemuFlushesAtABreakpoint) {
@@ -361,6 +333,37 @@ TEST(Planner, SeesThe32BitCallersAsThe64BitOnes) {
   EXPECT_EQ(kinds("all"), "watch break ");
   guest.model.dispatches[0] = nullptr;
   EXPECT_EQ(kinds("execve"), "watch break ");
+}
+
+EntryPlan silent_plan(const Selection& s, std::string_view only = {}, bool has_table = false) {
+  Guest guest;
+  guest.model.dispatches[0] = dispatch(has_table);
+  auto planner = Planner::for_accelerator(false, only, "10.0.2");
+  planner->allow_silent_runs();
+  auto plans = planner->entries(guest.view, guest.model, s);
+  EXPECT_TRUE(plans) << plans.error().what;
+  return std::move(plans->at(0));
+}
+
+TEST(Planner, CountsSilentStopsAsCheapWhereNothingElseIsSet) {
+  const EntryPlan plan = silent_plan(selection("read,write"));
+  EXPECT_EQ(plan.kind, &table_kind());
+  EXPECT_TRUE(plan.is_silent);
+  EXPECT_NE(plan.to_string().find("as the stops are silent"), std::string::npos);
+  EXPECT_LT(plan.cost.share(),
+            plan_for(selection("execve"), false, "10.0.2", "break").cost.share());
+  EXPECT_TRUE(silent_plan(selection("all"), "break").is_silent);
+}
+
+TEST(Planner, HasNoSilentStopsBesideWatchpoints) {
+  EXPECT_FALSE(silent_plan(selection("execve", {"all"})).is_silent) << "calls are watched";
+  EXPECT_FALSE(silent_plan(selection("all")).is_silent) << "the entry is watched";
+  EXPECT_FALSE(silent_plan(selection("execve"), {}, true).is_silent) << "the table is watched";
+  Selection returns = selection("execve");
+  returns.watches_returns = true;
+  EXPECT_FALSE(silent_plan(returns).is_silent);
+  EXPECT_TRUE(silent_plan(selection("all", {"all"}), "break").is_silent)
+      << "breakpoints see no imports";
 }
 
 TEST(Planner, KnowsWhatToFallBackTo) {

@@ -4,22 +4,14 @@
 
 #include <vector>
 
+#include "collector.hpp"
+
 namespace swat::daemon {
 namespace {
 
 using namespace std::chrono_literals;
 using os::SyscallEntry;
 using Outcome = ReturnEvent::Outcome;
-
-class Collector final : public Sink {
- public:
-  explicit Collector(std::vector<Event>& events) : events_(events) {}
-  void write(const Event& event) override { events_.push_back(event); }
-  Result<> flush() override { return {}; }
-
- private:
-  std::vector<Event>& events_;
-};
 
 Actor actor_of(std::uint64_t object, std::uint32_t tid, std::uint32_t pid = 0,
                std::uint32_t parent = 1) {

@@ -47,6 +47,15 @@ TEST(ReturnTraps, GoWhenDisarmed) {
   EXPECT_EQ(traps.find(Va{0x1fa8}), nullptr);
 }
 
+TEST(ReturnTraps, GoAllAtOnce) {
+  ReturnTraps traps;
+  ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
+  ASSERT_TRUE(traps.arm(word_at(0x5fa8), thread_of(2, 2), nobody));
+  EXPECT_EQ(traps.clear(), (std::vector<Point>{{PointKind::kReadWatch, Va{0x1fa8}, 8},
+                                               {PointKind::kReadWatch, Va{0x5fa8}, 8}}));
+  EXPECT_EQ(traps.size(), 0u);
+}
+
 TEST(ReturnTraps, GiveWayWhenThereAreTooMany) {
   ReturnTraps traps;
   for (unsigned i = 0; i < ReturnTraps::kMost; ++i) {

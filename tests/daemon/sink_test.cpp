@@ -128,6 +128,29 @@ TEST(SwatSink, TellsResultsWithNames) {
   EXPECT_EQ(written(kSwat, {return_of(-10, "ECHILD")}), "5633000: return 3d = -10 ECHILD\n");
 }
 
+Event call_return_of(std::optional<std::uint64_t> result,
+                     CallReturnEvent::Outcome outcome = CallReturnEvent::Outcome::kReturned) {
+  CallReturnEvent done;
+  done.call = 5;
+  done.address = Va{0x7fcb082b5d50};
+  done.function = "strlen";
+  done.module = "libc.so.6";
+  done.result = result;
+  done.outcome = outcome;
+  done.duration = std::chrono::nanoseconds(1500);
+  return event_of(done);
+}
+
+TEST(SwatSink, TellsResultsOfFunctions) {
+  const std::string start = "Return 7fcb082b5d50:strlen = ";
+  EXPECT_EQ(written(kSwat, {call_return_of(5)}), start + "5\n");
+  EXPECT_EQ(written(kSwatNames, {call_return_of(0x55d0c05a62a0)}),
+            start + "0x55d0c05a62a0 bash/12\n");
+  EXPECT_EQ(written(kSwat, {call_return_of(~std::uint64_t{0})}), start + "-1\n");
+  EXPECT_EQ(written(kSwat, {call_return_of({}, CallReturnEvent::Outcome::kUnwound)}),
+            start + "? unwound\n");
+}
+
 TEST(SwatSink, TellsWhatIsLoadedWithNames) {
   EXPECT_EQ(written(kSwatNames, {module_event(true, "/bin/sh"), module_event(false, "/bin/sh")}),
             "5633000: loaded 1000-3000 /bin/sh bash/12\n"
@@ -226,6 +249,20 @@ TEST(JsonSink, WritesAReturnWithoutAResult) {
   EXPECT_EQ(line["outcome"], "died");
   EXPECT_TRUE(line["result"].is_null());
   EXPECT_TRUE(line["error"].is_null());
+}
+
+TEST(JsonSink, WritesTheReturnOfAFunction) {
+  const json line = json::parse(written(kJson, {call_return_of(~std::uint64_t{0})}));
+  EXPECT_EQ(line["event"], "return");
+  EXPECT_EQ(line["call"], 5);
+  EXPECT_EQ(line["address"], "7fcb082b5d50");
+  EXPECT_EQ(line["function"], "strlen");
+  EXPECT_EQ(line["module"], "libc.so.6");
+  EXPECT_EQ(line["outcome"], "returned");
+  EXPECT_EQ(line["result"], -1);
+  EXPECT_EQ(line["duration_ns"], 1500);
+  const auto left = call_return_of({}, CallReturnEvent::Outcome::kUnwound);
+  EXPECT_TRUE(json::parse(written(kJson, {left}))["result"].is_null());
 }
 
 TEST(JsonSink, WritesModules) {

@@ -102,6 +102,11 @@ TEST(StoppedGuest, AsksOnceForAllRegistersOfAVcpu) {
   EXPECT_EQ(*guest.view.reg(0, "eflags"), 0x246u);
 }
 
+TEST(StoppedGuest, KnowsA32BitKernelsRegistersByTheirWiderNames) {
+  Guest guest({{"Hg01", "OK"}, {"g", kFirst}});
+  EXPECT_EQ(*guest.view.reg(0, "esp"), *guest.view.reg(0, "rsp"));
+}
+
 TEST(StoppedGuest, KeepsVcpusApart) {
   Guest guest({{"Hg01", "OK"}, {"g", kFirst}, {"Hg02", "OK"}, {"g", kSecond}}, {"01", "02"});
   EXPECT_EQ(guest.view.vcpu_count(), 2u);
@@ -127,7 +132,8 @@ TEST(StoppedGuest, AsksNothingAboutWhatAStopHasBrought) {
 
 TEST(StoppedGuest, HasNoRegisterOfAnotherName) {
   Guest guest({});
-  EXPECT_EQ(guest.view.reg(0, "esp").error().code, Errc::kNotFound);
+  EXPECT_EQ(guest.view.reg(0, "x0").error().code, Errc::kNotFound);
+  EXPECT_EQ(guest.view.reg(0, "e10").error().code, Errc::kNotFound);
 }
 
 TEST(StoppedGuest, HasNoVcpuThatTheStubDoesNotList) {
@@ -187,7 +193,7 @@ TEST(VcpuWrites, SaysWhenTheStackCannotBeWritten) {
 TEST(VcpuWrites, RefusesARegisterThatTheStubHasNot) {
   Guest guest({});
   VcpuWrites writes(guest.session, guest.view, 0);
-  EXPECT_EQ(writes.set_reg("esp", 1).error().code, Errc::kUnsupported);
+  EXPECT_EQ(writes.set_reg("x30", 1).error().code, Errc::kUnsupported);
 }
 
 }  // namespace

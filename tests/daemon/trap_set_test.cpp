@@ -162,5 +162,21 @@ TEST(TrapSet, CountsAPointOnceTowardsItsCapacity) {
   EXPECT_TRUE(t.set.add(std::vector<Trap>(TrapSet::kMaxPoints + 1, function_trap(0x2000, "f"))));
 }
 
+TEST(TrapSet, RemovesEverythingAtOnceWhoeverHoldsIt) {
+  Traps t({{"Z3,1000,40", "OK"},
+           {"Z0,2000,1", "OK"},
+           {"Z0,3000,1", "OK"},
+           {"z0,3000,1", "OK"},
+           {"z3,1000,40", "OK"},
+           {"z0,2000,1", "OK"}});
+  ASSERT_TRUE(t.set.add({import_trap(0x1000, 0x40), function_trap(0x2000, "malloc")}));
+  ASSERT_TRUE(t.set.add({function_trap(0x2000, "malloc"), function_trap(0x3000, "free")}));
+  t.set.drop(function_trap(0x3000, "free").point);
+  const std::size_t before = t.writes();
+  EXPECT_TRUE(t.set.clear());
+  EXPECT_EQ(t.writes(), before + 1);
+  EXPECT_EQ(t.set.size(), 0u);
+}
+
 }  // namespace
 }  // namespace swat::daemon

@@ -4,7 +4,8 @@ import re
 import sys
 import unittest
 
-from guest import Guest
+import swatd
+from guest import Guest, named
 from swatd import SWATD
 
 SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
@@ -37,6 +38,25 @@ class GuestCase(unittest.TestCase):
     def assert_progress(self):
         """busy.c, started before, goes on."""
         self.assertTrue(self.guest.progresses(5), "the guest stands still")
+
+
+class EqualsProc:
+    """For a GuestCase: what swatd says of processes and what they have mapped is what /proc says."""
+
+    def test_ps_and_modules_equal_proc(self):
+        pid = self.guest.start_dlopener(3)
+        before = self.guest.proc_truth()
+        seen, maps = swatd.ps(self.guest), swatd.modules(self.guest)
+        after = self.guest.proc_truth()
+        truth = {number: process for number, process in after.items()
+                 if before.get(number) == process}
+        self.assertLessEqual({1, 2, pid}, set(truth))
+        for number, process in truth.items():
+            with self.subTest(pid=number, name=process["name"]):
+                if not process["name"].startswith("kworker/"):  # /proc says what it works for
+                    self.assertEqual(seen.get(number), (process["ppid"], process["name"][:15]))
+                self.assertEqual(maps.get(number, []), named(process["maps"]))
+        self.guest.check(f"kill {pid}")
 
 
 def counted(output):

@@ -14,10 +14,54 @@ import subprocess
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 QEMU = os.environ.get("SWAT_QEMU", "qemu-system-x86_64")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a guest of one of Debian's architectures is booted; see architecture() in fetch-guest."""
+
+    qemu: str
+    console: str
+    machine_args: tuple = ()
+    # The second serial port, behind a chardev called "agent", and what it is called in the guest.
+    agent_args: tuple = ("-serial", "chardev:agent")
+    agent: str = "ttyS1"
+    memory: str = "256M"
+    append: str = ""
+
+    @property
+    def has_one_port(self):
+        """The console's messages come before the agent's first reply, and are few later on."""
+        return self.agent == self.console
+
+    def program(self):
+        """Beside the QEMU that SWAT_QEMU names, if it does."""
+        return os.path.join(os.path.dirname(QEMU), self.qemu)
+
+
+ARM_VIRT = Machine("qemu-system-arm", "ttyAMA0", ("-M", "virt,highmem=off", "-cpu", "cortex-a15"),
+                   ("-device", "pci-serial,chardev=agent"), "ttyS0")
+MACHINES = {
+    "amd64": Machine(os.path.basename(QEMU), "ttyS0"),
+    "i386": Machine("qemu-system-i386", "ttyS0"),
+    "i386-686": Machine("qemu-system-i386", "ttyS0"),
+    # Its only other port is the secure world's.
+    "arm64": Machine("qemu-system-aarch64", "ttyAMA0", ("-M", "virt", "-cpu", "cortex-a57"),
+                     ("-device", "pci-serial,chardev=agent"), "ttyS0"),
+    # One that has such pages.
+    "arm64-16k": Machine("qemu-system-aarch64", "ttyAMA0", ("-M", "virt", "-cpu", "cortex-a76"),
+                         ("-device", "pci-serial,chardev=agent"), "ttyS0"),
+    # It has as much memory as it has. The driver asks the power controller, which QEMU's has not.
+    "armel": Machine("qemu-system-arm", "ttyAMA0", ("-M", "raspi0"), (), "ttyAMA0", "512M",
+                     "initcall_blacklist=bcm2835_power_driver_init"),
+    "armhf": ARM_VIRT,
+    "armhf-lpae": ARM_VIRT,
+}
 DONE = re.compile(rb"\n@done (\d+)\n")
 
 # A stub that only swatd's packets talk to has no reason to print gdbstub_err lines. The exceptions:
@@ -31,10 +75,10 @@ class GuestError(Exception):
     pass
 
 
-def fetch(kernel="6.1"):
+def fetch(kernel="6.1", arch="amd64"):
     """The folder of a bootable guest, put together if it is missing or older than its sources."""
-    done = subprocess.run([ROOT / "scripts/fetch-guest", "--kernel", kernel], check=True,
-                          stdout=subprocess.PIPE, text=True, timeout=900)
+    done = subprocess.run([ROOT / "scripts/fetch-guest", "--arch", arch, "--kernel", kernel],
+                          check=True, stdout=subprocess.PIPE, text=True, timeout=900)
     return Path(done.stdout.strip())
 
 
@@ -136,12 +180,14 @@ class Agent:
 class Guest:
     """with Guest(smp=2) as guest: guest.run("echo hello")"""
 
-    def __init__(self, kernel="6.1", smp=1, cpu=None, memory="256M", gdb=True, machine_args=(),
-                 append="", boot_timeout=90, qemu=QEMU, piped_log=False):
-        self.directory = fetch(kernel)
-        self.smp, self.cpu, self.memory, self.gdb = smp, cpu, memory, gdb
+    def __init__(self, kernel="6.1", smp=1, cpu=None, memory=None, gdb=True, machine_args=(),
+                 append="", boot_timeout=90, qemu=None, piped_log=False, arch="amd64"):
+        self.directory = fetch(kernel, arch)
+        self.machine = MACHINES[arch]
+        self.smp, self.cpu, self.gdb = smp, cpu, gdb
+        self.memory = memory or self.machine.memory
         self.machine_args, self.append = list(machine_args), append
-        self.boot_timeout, self.qemu = boot_timeout, qemu
+        self.boot_timeout, self.qemu = boot_timeout, qemu or self.machine.program()
         # QEMU's stderr is a pipe that goes into the file, instead of the file itself.
         self.piped_log = piped_log
 
@@ -181,13 +227,19 @@ class Guest:
         arguments = [
             self.qemu, "-accel", "tcg", "-smp", str(self.smp), "-m", self.memory,
             "-kernel", str(self.directory / "vmlinuz"), "-initrd", str(self.directory / "initrd.gz"),
-            "-append", f"console=ttyS0 quiet panic=-1 {self.append}",
+            "-append", f"console={self.machine.console} quiet panic=-1"
+                       f" swatd.agent={self.machine.agent} {self.machine.append} {self.append}",
             "-display", "none", "-nodefaults", "-no-reboot", "-nic", "none",
-            "-serial", f"file:{self.path}/console", "-serial", self._listen("agent"),
+            "-chardev", f"socket,id=agent,path={self.path}/agent,server=on,wait=off",
+            "-serial",
+            "chardev:agent" if self.machine.has_one_port else f"file:{self.path}/console",
+            *self.machine.agent_args, *self.machine.machine_args,
             # One client each: the test's own, and the one for swatd.
             "-qmp", self._listen("qmp.test"), "-qmp", self._listen("qmp"),
             "-trace", "gdbstub_err*",
         ]
+        if (self.directory / "machine.dtb").exists():
+            arguments += ["-dtb", str(self.directory / "machine.dtb")]
         if self.gdb:
             arguments += ["-gdb", self._listen("gdb")]
         if self.cpu:
@@ -327,9 +379,10 @@ class Guest:
 def named(maps):
     """Those mappings that have a name: of files, and [heap], [stack], [vdso] and the like.
 
-    [vsyscall] is no mapping of the process: /proc adds it to every one.
+    [vsyscall], and ARM's [vectors], are no mappings of the process: /proc adds them to every one.
     """
-    return [mapping for mapping in maps if mapping[4] and mapping[4] != "[vsyscall]"]
+    return [mapping for mapping in maps
+            if mapping[4] and mapping[4] not in ("[vsyscall]", "[vectors]")]
 
 
 def parse_maps_line(line):

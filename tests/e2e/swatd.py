@@ -14,7 +14,7 @@ SWATD = os.environ.get("SWATD", "")
 # Exit codes: daemon/main.cpp
 OK, INTERNAL, USAGE, CANNOT_CONNECT, NOT_A_STUB, BUSY, UNSUPPORTED, LOST = range(8)
 
-SYSCALL_LINE = re.compile(r"(?P<as>[0-9a-f]+): (?P<entry>syscall|int80|sysenter) (?P<number>[0-9a-f]+)"
+SYSCALL_LINE = re.compile(r"(?P<as>[0-9a-f]+): (?P<entry>syscall|int80|sysenter|svc) (?P<number>[0-9a-f]+)"
                           r"(?: (?P<name>\S+) (?P<process>.*)/(?P<pid>\d+))?")
 CALL_LINE = re.compile(r"Function (?P<address>[0-9a-f]+):(?P<name>\S+)"
                        r"(?: (?P<process>.*)/(?P<pid>\d+))?")
@@ -25,8 +25,8 @@ class SwatdError(Exception):
 
 
 def connection(guest, gdb=True, qmp=True):
-    """Options that lead to `guest`."""
-    options = []
+    """Options that lead to `guest`, of which nothing is known from earlier runs."""
+    options = ["--no-profile-cache"]
     if gdb:
         options += ["--gdb", guest.gdb_address]
     if qmp:
@@ -34,11 +34,11 @@ def connection(guest, gdb=True, qmp=True):
     return options
 
 
-def once(*arguments, timeout=60):
+def once(*arguments, timeout=60, env=None):
     """Runs swatd to its end: CompletedProcess, whatever the exit code."""
     return subprocess.run([SWATD, *map(str, arguments)], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          errors="replace", timeout=timeout)
+                          errors="replace", timeout=timeout, env=env)
 
 
 def output_of(*arguments, timeout=60):
@@ -78,9 +78,11 @@ class Trace:
     Attached once it is entered; told to leave (SIGINT) and waited for when it is left.
     """
 
-    def __init__(self, guest, *options, connect=None, attach_timeout=60, leave_timeout=60):
+    def __init__(self, guest, *options, connect=None, attach_timeout=60, leave_timeout=60,
+                 leaves_with=OK):
         self.options = [*(connect or connection(guest)), *map(str, options)]
         self.attach_timeout, self.leave_timeout = attach_timeout, leave_timeout
+        self.leaves_with = leaves_with
         self.status = None
         self.kept = {}  # what it wrote, once its files are gone
 
@@ -98,9 +100,14 @@ class Trace:
             raise
         return self
 
-    def __exit__(self, *_):
-        self.leave()
-        self._end()
+    def __exit__(self, kind, *_):
+        try:
+            self.leave()
+        finally:
+            self._end()
+        # One that gave up half-way has seen less than the test thinks.
+        if kind is None and self.status != self.leaves_with:
+            raise SwatdError(f"swatd ended with {self.status}: {self.diagnostics()}")
 
     def _wait_until_attached(self):
         """The first event, or swatd's word that its traps are set, whichever comes first."""

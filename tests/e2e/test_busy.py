@@ -23,7 +23,7 @@ class Busy(case.GuestCase):
         self.guest.monitor.forget_events()
 
     def refuse(self, *options):
-        done = swatd.once("ps", "--gdb", self.proxy.address, *options)
+        done = swatd.once("ps", "--no-profile-cache", "--gdb", self.proxy.address, *options)
         self.assertEqual(done.returncode, swatd.BUSY, done.stderr)
         self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
 
@@ -37,7 +37,7 @@ class Busy(case.GuestCase):
         self.assert_progress()
 
     def assert_next_works(self):
-        self.assertIn("init", swatd.output_of("ps", "--gdb", self.proxy.address))
+        self.assertIn("init", swatd.output_of("ps", "--no-profile-cache", "--gdb", self.proxy.address))
         self.assert_progress()
 
     def test_other_client_detaches(self):
@@ -62,7 +62,7 @@ class Busy(case.GuestCase):
         self.assert_next_works()
 
     def test_killed_while_it_waits(self):
-        waiting = subprocess.Popen([swatd.SWATD, "ps", "--gdb", self.proxy.address],
+        waiting = subprocess.Popen([swatd.SWATD, "ps", "--no-profile-cache", "--gdb", self.proxy.address],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         while self.proxy.clients == 0:

@@ -19,7 +19,8 @@ class Distant(case.GuestCase):
 
     def trace(self, *options):
         return Trace(self.guest, "--calls", "none", "--names", *options, attach_timeout=120,
-                     connect=["--gdb", self.proxy.address, "--ram", "stub"])
+                     connect=["--no-profile-cache", "--gdb", self.proxy.address,
+                              "--ram", "stub"])
 
     def wait_for_events(self, trace, number):
         deadline = time.monotonic() + 120

@@ -242,13 +242,13 @@ class QemuGoes(case.unittest.TestCase):
     def test_qemu_is_killed(self):
         with Guest() as guest:
             guest.start_busy()
-            with Trace(guest) as trace:
+            with Trace(guest, leaves_with=swatd.LOST) as trace:
                 guest.process.kill()
                 guest.process.wait()
                 self.assertEqual(trace.wait(), swatd.LOST, trace.diagnostics())
 
     def test_the_guest_powers_off(self):
-        with Guest() as guest, Trace(guest) as trace:
+        with Guest() as guest, Trace(guest, leaves_with=swatd.LOST) as trace:
             guest.agent.start("poweroff -f")
             self.assertEqual(trace.wait(), swatd.LOST, trace.diagnostics())
 

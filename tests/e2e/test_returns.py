@@ -29,6 +29,7 @@ class Returns:
     """The assertions; the guests below differ."""
 
     options = ()
+    unseen = frozenset()  # what swatd does not see, and says so
 
     def returns_of(self, trace):
         """{sequence number of a call: its one return event}; each event of a child apart."""
@@ -73,6 +74,7 @@ class Returns:
             if tid == leader:  # before its execve it was strace's own child, which strace hides
                 seen = seen[[name for name, _ in seen].index("execve"):]
             seen = [(name or "syscall_0x270f", end) for name, end in seen]
+            calls = [(name, end) for name, end in calls if name not in self.unseen]
             with self.subTest(tid=tid):
                 self.assertEqual(seen, calls)
         return trace, expected
@@ -93,7 +95,7 @@ class SideBySide(Returns):
     """Programs at once, so that vCPUs come to their returns, entries and calls at the same moment."""
 
     assert_exact = Exact.assert_exact
-    COUNTED = {"counted 500": "syscall", "counted-now 500": "syscall", "counted32 100": "int80"}
+    COUNTED = {"counted 200": "syscall", "counted-now 200": "syscall", "counted32 40": "int80"}
 
     def test_counted_programs_side_by_side(self):
         for run in range(RUNS):
@@ -151,10 +153,10 @@ class OneVcpu(SideBySide, case.GuestCase):
         self.assertIn(line, trace.log())
 
     def test_of_32_bit_calls(self):
-        trace = self.assert_results_of_counted("counted32", 100)
+        trace = self.assert_results_of_counted("counted32", 40)
         self.assertEqual({event["entry"] for event in trace.events("return", process="counted32")
                           if event["name"] == "openat"}, {"int80"})
-        trace = self.assert_results_of_counted("counted32", 100, "vsyscall")  # syscall: an AMD CPU
+        trace = self.assert_results_of_counted("counted32", 40, "vsyscall")  # syscall: an AMD CPU
         self.assertEqual({event["entry"] for event in trace.events("return", process="counted32")
                           if event["name"] == "openat"}, {"syscall"})
 
@@ -184,8 +186,8 @@ class Isolation(Returns, case.GuestCase):
     guest_options = {"cpu": "Haswell", "append": "pti=on"}  # an Intel CPU: sysenter
 
     def test_of_32_bit_calls(self):
-        self.assert_results_of_counted("counted32", 100)
-        trace = self.assert_results_of_counted("counted32", 100, "vsyscall")
+        self.assert_results_of_counted("counted32", 40)
+        trace = self.assert_results_of_counted("counted32", 40, "vsyscall")
         self.assertEqual({event["entry"] for event in trace.events("return", process="counted32")
                           if event["name"] == "openat"}, {"sysenter"})
 
@@ -194,11 +196,10 @@ class TwoVcpus(SideBySide, case.GuestCase):
     guest_options = {"smp": 2}
 
 
-# Of seven runs of counted programs one lost system calls of two of them, and nobody knows why yet:
-# not until then in what is run by default.
-if os.environ.get("SWAT_ALL"):
-    class FourVcpus(SideBySide, case.GuestCase):
-        guest_options = {"smp": 4}
+class FourVcpus(SideBySide, case.GuestCase):
+    guest_options = {"smp": 4}
+    if not os.environ.get("SWAT_ALL"):  # one program at a time is the same as on two
+        test_of_a_shell = test_of_every_way_to_end = None
 
 
 for series in os.environ.get("SWAT_KERNELS", "5.10 6.12").split():

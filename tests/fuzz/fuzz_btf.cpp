@@ -15,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                                         "sched_class", "usage.counter", "mm", ""})
       static_cast<void>(btf->member("task_struct", path));
     static_cast<void>(btf->size_of("atomic_t"));
+    for (std::uint32_t id = 0; id <= btf->type_count() + 1; ++id) static_cast<void>(btf->type(id));
   }
   static_cast<void>(Btf::find({swat::Va{0xffffffff81000000}, section, 8}));
   return 0;

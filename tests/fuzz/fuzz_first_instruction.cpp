@@ -1,9 +1,11 @@
-// Any bytes as the code of a function in either mode, and as a kernel's entry path.
+// Any bytes as the code of a function in either mode, and as a kernel's entry path; of x86 and ARM.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <span>
 
+#include "osmodels/arm/emulation.hpp"
+#include "osmodels/arm/entry_path.hpp"
 #include "osmodels/x86/entry_path.hpp"
 #include "osmodels/x86/first_instruction.hpp"
 
@@ -30,11 +32,12 @@ class Code final : public swat::VirtualMemory {
 };
 
 // Registers that are all there, and a stack that is not.
-class Vcpu final : public swat::os::x86::VcpuState {
+class Vcpu final : public swat::os::VcpuState {
  public:
+  explicit Vcpu(std::uint64_t cpsr = 0) : cpsr_(cpsr) {}
   [[nodiscard]] swat::Result<std::uint64_t> reg(std::string_view name) override {
     if (name.empty()) std::abort();
-    return 0x7000;
+    return name == "cpsr" ? cpsr_ : 0x7000;
   }
   [[nodiscard]] swat::Result<> set_reg(std::string_view name, std::uint64_t) override {
     if (name.empty()) std::abort();
@@ -44,7 +47,25 @@ class Vcpu final : public swat::os::x86::VcpuState {
     if (size_bytes != 4 && size_bytes != 8) std::abort();
     return {};
   }
+
+ private:
+  std::uint64_t cpsr_;
 };
+
+// User mode in A32 and T32, and in an IT block.
+constexpr std::uint64_t kArmStates[] = {0x10, 0x30, 0x1c30};
+
+void fuzz_arm(Code& code) {
+  for (const std::uint64_t state : kArmStates) {
+    Vcpu vcpu(state);
+    static_cast<void>(swat::os::arm::emulate(code, vcpu, kCode, 32));
+    const auto read = swat::os::arm::read_of_slot(code, vcpu, kCode);
+    if (read && read->size_bytes != 4) std::abort();
+  }
+  const auto path = swat::os::arm::read_entry_path(code, kCode);
+  if (path && path->loads.size() > 1024) std::abort();
+  static_cast<void>(swat::os::arm::number_in_instruction(code, kCode + 4));
+}
 
 }  // namespace
 
@@ -56,6 +77,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       static_cast<void>(skip->apply(vcpu));
     }
   }
+  fuzz_arm(code);
   const auto store = swat::os::x86::find_entry_store(code, kCode);
   if (store && store->stop_pc - store->instruction > 15) std::abort();
   return 0;

@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < sizeof(root)) return 0;
   std::memcpy(&root, data, sizeof(root));
   InputMemory memory({data + sizeof(root), size - sizeof(root)});
-  const auto entries = swat::os::read_maple_tree(memory, root, kMostEntries);
+  const auto entries =
+      swat::os::read_maple_tree(memory, root, kMostEntries, swat::os::kX86_64Layout);
   if (!entries) return 0;
   if (entries->size() > kMostEntries) std::abort();
   for (std::size_t i = 0; i < entries->size(); ++i) {

@@ -4,34 +4,12 @@
 #include <algorithm>
 #include <array>
 
-#include "gdbproto/session.hpp"
-#include "tests/gdbproto/scripted_peer.hpp"
+#include "tests/gdbproto/opened.hpp"
 
 namespace swat::gdbproto {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr ThreadId kFirst{std::nullopt, 1};
-constexpr ThreadId kSecond{std::nullopt, 2};
-constexpr const char* kG = "0100000000000000002000000000000046020000";
-constexpr const char* kSync = "qqemu.sstepbits";
-constexpr const char* kSynced = "ENABLE=1,NOIRQ=2,NOTIMER=4";
-
-struct Opened {
-  explicit Opened(std::initializer_list<Turn> turns, std::vector<std::string> threads = {"01"})
-      : qemu(after_handshake(turns, std::move(threads))), session(qemu) {
-    EXPECT_TRUE(session.handshake());
-    writes_before = qemu.writes();
-    waits_before = qemu.waited().size();
-  }
-  [[nodiscard]] std::size_t writes() const { return qemu.writes() - writes_before; }
-
-  ScriptedPeer qemu;
-  Session session;
-  std::size_t writes_before = 0;
-  std::size_t waits_before = 0;
-};
 
 TEST(SessionRun, ResumesAndWaitsForTheStop) {
   Opened s({{"c", "T05thread:01;watch:1000;"}});
@@ -42,144 +20,6 @@ TEST(SessionRun, ResumesAndWaitsForTheStop) {
   EXPECT_EQ(stop->watch, Va{0x1000});
   EXPECT_FALSE(s.session.running());
   EXPECT_EQ(s.session.stats().stops, 1u);
-}
-
-// --- Memory, registers and the resume in one write
-
-TEST(SessionRun, ReadsAndResumesInOneWrite) {
-  Opened s({{"Qqemu.PhyMemMode:1", "OK"},
-            {"m1000,2", "0102"},
-            {"m2000,1", "03"},
-            {"Hg01", "OK"},
-            {"g", kG},
-            {"c", "T05thread:01;watch:1000;"}});
-  std::array<std::byte, 3> bytes{};
-  const std::array<PhysicalMemory::Piece, 2> pieces = {
-      {{Pa{0x1000}, std::span(bytes).first(2)}, {Pa{0x2000}, std::span(bytes).last(1)}}};
-  const auto got = s.session.read_and_resume(kFirst, pieces);
-  ASSERT_TRUE(got);
-  EXPECT_TRUE(got->memory);
-  EXPECT_EQ(got->registers.size(), 20u);
-  EXPECT_EQ(bytes[2], std::byte{3});
-  EXPECT_EQ(s.writes(), 1u);
-  EXPECT_TRUE(s.session.running());
-  EXPECT_TRUE(s.session.wait_stop(1000ms));
-}
-
-TEST(SessionRun, KeepsTheRegistersWhenAReadIsRefused) {
-  Opened s({{"Qqemu.PhyMemMode:1", "OK"}, {"m1000,1", "E14"}, {"Hg01", "OK"}, {"g", kG}, {"c"}});
-  std::array<std::byte, 1> byte{};
-  const PhysicalMemory::Piece piece{Pa{0x1000}, byte};
-  const auto got = s.session.read_and_resume(kFirst, {&piece, 1});
-  ASSERT_TRUE(got);
-  EXPECT_EQ(got->memory.error().code, Errc::kFault);
-  EXPECT_EQ(got->registers.size(), 20u);
-}
-
-TEST(SessionRun, SendsNothingOfWhatDoesNotFitOneWrite) {
-  Opened s({});
-  std::vector<std::byte> big(s.session.packet_size());
-  const PhysicalMemory::Piece piece{Pa{0x1000}, big};
-  EXPECT_EQ(s.session.read_and_resume(kFirst, {&piece, 1}).error().code, Errc::kUsage);
-  const std::vector<PhysicalMemory::Piece> many(1000, {Pa{0x1000}, std::span(big).first(1)});
-  EXPECT_EQ(s.session.read_and_resume(kFirst, many).error().code, Errc::kUsage);
-  EXPECT_FALSE(s.session.running());
-  EXPECT_EQ(s.writes(), 0u);
-}
-
-TEST(SessionRun, KnowsWhichVcpuQemuSelectedAtATrap) {
-  Opened s({{"c", "T05thread:02;"}, {"g", kG}, {"c2001"}}, {"01", "02"});
-  ASSERT_TRUE(s.session.resume());
-  ASSERT_TRUE(s.session.wait_stop(1000ms));
-  EXPECT_TRUE(s.session.registers(kSecond));
-  EXPECT_TRUE(s.session.resume_at(kSecond, Va{0x2001}));
-}
-
-TEST(SessionRun, SelectsAgainAfterAnInterrupt) {
-  Opened s({{"c"}, {"\x03", "T02thread:02;"}, {"Hg02", "OK"}, {"g", kG}}, {"01", "02"});
-  ASSERT_TRUE(s.session.resume());
-  ASSERT_TRUE(s.session.interrupt());
-  ASSERT_TRUE(s.session.wait_stop(1000ms));
-  EXPECT_TRUE(s.session.registers(kSecond));
-}
-
-TEST(SessionRun, TakesTheRegistersAndResumesInOneWrite) {
-  Opened s({{"Hg01", "OK"}, {"g", kG}, {"c", "T05thread:01;"}, {"g", kG}, {"c"}});
-  EXPECT_TRUE(s.session.registers_and_resume(kFirst));
-  EXPECT_TRUE(s.session.running());
-  ASSERT_TRUE(s.session.wait_stop(1000ms));
-  EXPECT_TRUE(s.session.registers_and_resume(kFirst));
-  EXPECT_EQ(s.writes(), 2u);
-}
-
-TEST(SessionRun, FindsTheStopThatCameTogetherWithTheRegisters) {
-  const std::string all = "+" + wire_packet(kG) + "+" + wire_packet("T05thread:01;");
-  Opened s({{"Hg01", "OK"}, {"g", Reply::raw(all)}, {"c"}});
-  ASSERT_TRUE(s.session.registers_and_resume(kFirst));
-  EXPECT_TRUE(s.session.wait_stop(0ms));
-}
-
-TEST(SessionRun, TakesTheRegistersOfAllVcpusAndResumesInOneWrite) {
-  Opened s({{"Hg01", "OK"}, {"g", kG}, {"Hg02", "OK"}, {"g", kG}, {"c"}}, {"01", "02"});
-  EXPECT_EQ(s.session.registers_of_and_resume(s.session.threads())->size(), 2u);
-  EXPECT_EQ(s.writes(), 1u);
-}
-
-constexpr Point kOld{PointKind::kReadWatch, Va{0x1000}, 8};
-constexpr Point kNew{PointKind::kReadWatch, Va{0x2000}, 8};
-
-TEST(SessionRun, ChangesPointsInTheWriteThatResumes) {
-  Opened s({{"z3,1000,8", "OK"},
-            {"Z3,2000,8", "OK"},
-            {"Hg01", "OK"},
-            {"g", kG},
-            {"c", "T05thread:01;"},
-            {"z3,2000,8", "OK"},
-            {"c", "T05thread:01;"}});
-  EXPECT_TRUE(s.session.registers_and_resume(kFirst, {kOld, kNew}));
-  EXPECT_EQ(s.writes(), 1u);
-  ASSERT_TRUE(s.session.wait_stop(1000ms));
-  EXPECT_TRUE(s.session.resume({kNew, {}}));
-  EXPECT_EQ(s.writes(), 2u);
-  EXPECT_TRUE(s.session.wait_stop(1000ms));
-}
-
-TEST(SessionRun, SaysWhenAChangeWasRefusedAndTheGuestRunsAllTheSame) {
-  Opened s({{"z3,1000,8", "E22"},
-            {"Z3,2000,8", "OK"},
-            {"Hg01", "OK"},
-            {"g", kG},
-            {"c", "T05thread:01;"}});
-  EXPECT_FALSE(s.session.registers_and_resume(kFirst, {kOld, kNew}));
-  EXPECT_TRUE(s.session.running());
-  EXPECT_TRUE(s.session.wait_stop(1000ms));
-}
-
-TEST(SessionRun, ChangesPointsOfAGuestThatStaysStopped) {
-  Opened s({{"z3,1000,8", "OK"}, {"Z3,2000,8", "E22"}});
-  EXPECT_TRUE(s.session.change({}));
-  EXPECT_EQ(s.writes(), 0u);
-  EXPECT_FALSE(s.session.change({kOld, kNew}));
-  EXPECT_EQ(s.writes(), 1u);
-  EXPECT_FALSE(s.session.running());
-}
-
-TEST(SessionRun, EmulatesAndSkipsInOneWrite) {
-  Opened s({{"Hg01", "OK"}, {"P0=aa", "OK"}, {"P1=bb", "OK"}, {"Hc01", "OK"}, {"c2004"}});
-  const std::array a{std::byte{0xaa}};
-  const std::array b{std::byte{0xbb}};
-  const std::array<RegisterWrite, 2> writes{{{0, a}, {1, b}}};
-  EXPECT_TRUE(s.session.write_registers_and_resume_at(kFirst, writes, Va{0x2004}));
-  EXPECT_EQ(s.writes(), 1u);
-}
-
-TEST(SessionRun, SaysWhenAWriteBeforeTheResumeWasRefused) {
-  Opened s({{"Hg01", "OK"}, {"P0=aa", "E22"}, {"Hc01", "OK"}, {"c2004", "T05thread:01;"}});
-  const std::array a{std::byte{0xaa}};
-  const std::array<RegisterWrite, 1> writes{{{0, a}}};
-  EXPECT_FALSE(s.session.write_registers_and_resume_at(kFirst, writes, Va{0x2004}));
-  EXPECT_TRUE(s.session.running());
-  EXPECT_TRUE(s.session.wait_stop(1000ms));  // past the OK that is still owed
 }
 
 TEST(SessionRun, StepsOneVcpuAndLeavesTheOthersStopped) {
@@ -325,6 +165,47 @@ TEST(SessionRun, GivesUpAnInterruptThatNothingAnswers) {
 
 // --- detach
 
+// QEMU 7.2 tells of the stop that the '$' makes, 11.1 does not.
+TEST(SessionRun, EndsTheStepsThatADeadClientHasLeft) {
+  for (const Turn& stop : {Turn{"$", "T02thread:01;"}, Turn{"$"}}) {
+    Opened s({{"qqemu.sstep", "0x7"},
+              {"Qqemu.sstep=0", "OK"},
+              {"vCont;s"},
+              stop,
+              {"Qqemu.sstep=7", "OK"},
+              {"D", "OK"}},
+             {"01", "02"});
+    EXPECT_TRUE(s.session.end_steps());
+    EXPECT_FALSE(s.session.running());
+    EXPECT_TRUE(s.session.detach(false));
+  }
+}
+
+TEST(SessionRun, HasNoStepsToEndOnOneVcpu) {
+  Opened s({});
+  EXPECT_TRUE(s.session.end_steps());
+  EXPECT_EQ(s.writes(), 0u);
+}
+
+TEST(SessionRun, GivesNoFlagsBackThatAreNone) {
+  for (const char* flags : {"", "E01", "7", "0x", "0x7;D", "0x77777"}) {
+    Opened s({{"qqemu.sstep", flags}}, {"01", "02"});
+    EXPECT_FALSE(s.session.end_steps()) << flags;
+  }
+}
+
+TEST(SessionRun, SaysWhenStepsCannotBeEnded) {
+  Opened refused({{"qqemu.sstep", "0x7"}, {"Qqemu.sstep=0", "E22"}}, {"01", "02"});
+  EXPECT_FALSE(refused.session.end_steps());
+  Opened at_last({{"qqemu.sstep", "0x7"},
+                  {"Qqemu.sstep=0", "OK"},
+                  {"vCont;s"},
+                  {"$"},
+                  {"Qqemu.sstep=7", "E22"}},
+                 {"01", "02"});
+  EXPECT_FALSE(at_last.session.end_steps());
+}
+
 TEST(SessionRun, DetachesAndLetsTheGuestRun) {
   Opened s({{"D", "OK"}});
   EXPECT_TRUE(s.session.detach(false));
@@ -388,7 +269,8 @@ constexpr std::string_view kSaid[] = {
     "qsThreadInfo",
     "qRcmd,",
     "qC",
-    "qqemu.sstepbits",
+    "qqemu.sstep",
+    "Qqemu.sstep=",
     "Hg",
     "Hc",
     "g",
@@ -399,7 +281,7 @@ constexpr std::string_view kSaid[] = {
     "Z",
     "z",
     "c",
-    "vCont;s:",
+    "vCont;s",
     "Qqemu.PhyMemMode:0",
     "Qqemu.PhyMemMode:1",
     "D",
@@ -428,11 +310,17 @@ TEST(SessionRun, SaysOnlyWhatIsOnTheList) {
             {"\x03"},
             {"qC", "QC01"},
             {"vCont;s:01", "T05thread:01;"},
+            {"qqemu.sstep", "0x7"},
+            {"Qqemu.sstep=0", "OK"},
+            {"vCont;s"},
+            {"$"},
+            {"Qqemu.sstep=7", "OK"},
             {"g", kG},
             {"c"},
             {"\x03", "T02thread:01;"},
             {"D", "OK"},
-            {"$"}});
+            {"$"}},
+           {"01", "02"});
   std::array<std::byte, 1> byte{};
   const Point point{PointKind::kWriteWatch, Va{0}, 1};
   EXPECT_TRUE(s.session.registers(kFirst));
@@ -449,6 +337,7 @@ TEST(SessionRun, SaysOnlyWhatIsOnTheList) {
   EXPECT_TRUE(s.session.wait_stop(5000ms));
   EXPECT_TRUE(s.session.step(kFirst));
   EXPECT_TRUE(s.session.wait_stop(1000ms));
+  EXPECT_TRUE(s.session.end_steps());
   EXPECT_TRUE(s.session.registers_and_resume(kFirst));
   EXPECT_TRUE(s.session.interrupt());
   EXPECT_TRUE(s.session.wait_stop(1000ms));

@@ -128,6 +128,18 @@ TEST(SocketLink, WaitsAgainForTheCleanUpWhateverSignalsFollow) {
   EXPECT_TRUE(s.link->receive(into, 1000ms));
 }
 
+TEST(SocketLink, TellsOfARequestToReloadOnceAndEndsNothingForIt) {
+  Loopback s;
+  EXPECT_FALSE(s.loop.take_reload());
+  ::raise(SIGHUP);
+  std::string into;
+  EXPECT_EQ(s.link->receive(into, 5ms).error().code, Errc::kTimeout);
+  EXPECT_TRUE(s.loop.reload_requested());
+  EXPECT_FALSE(s.loop.stop_requested());
+  EXPECT_TRUE(s.loop.take_reload());
+  EXPECT_FALSE(s.loop.take_reload());
+}
+
 TEST(SocketLink, TellsWhyAnEndpointCouldNotBeReached) {
   IoLoop loop;
   std::uint16_t port = 0;

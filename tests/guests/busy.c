@@ -14,11 +14,33 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined __x86_64__
 static long call0(long number) {
   long result;
   __asm__ volatile("syscall" : "=a"(result) : "a"(number) : "rcx", "r11", "memory");
   return result;
 }
+#elif defined __i386__
+static long call0(long number) {
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(number) : "memory");
+  return result;
+}
+#elif defined __aarch64__
+static long call0(long number) {
+  register long x8 __asm__("x8") = number;
+  register long x0 __asm__("x0");
+  __asm__ volatile("svc #0" : "=r"(x0) : "r"(x8) : "memory");
+  return x0;
+}
+#elif defined __arm__
+static long call0(long number) {
+  register long r7 __asm__("r7") = number;
+  register long r0 __asm__("r0");
+  __asm__ volatile("svc #0" : "=r"(r0) : "r"(r7) : "memory");
+  return r0;
+}
+#endif
 
 static int compare(const void *a, const void *b) {
   const unsigned x = *(const unsigned *)a, y = *(const unsigned *)b;

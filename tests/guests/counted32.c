@@ -2,7 +2,7 @@
 // (of a file that is not there). By `int $0x80`; or, given a second argument, by the vDSO's
 // __kernel_vsyscall (AT_SYSINFO), which is `sysenter` on Intel's CPUs and `syscall` on AMD's.
 // No libc: gcc -m32 -static -nostdlib, so that no 32-bit packages are needed.
-#include <stddef.h>
+#include "counted_static.h"
 
 enum { kExit = 1, kFork = 2, kWrite = 4, kWaitpid = 7, kGetpid = 20, kOpenat = 295 };
 enum { kAtSysinfo = 32, kAtFdCwd = -100 };
@@ -26,34 +26,9 @@ static long by_vsyscall(long number, long a, long b, long c) {
   return result;
 }
 
-static long parse(const char *text) {
-  long value = 0;
-  while (*text >= '0' && *text <= '9') value = value * 10 + (*text++ - '0');
-  return value;
-}
-
-static char *put_text(char *at, const char *text) {
-  while (*text) *at++ = *text++;
-  return at;
-}
-
-static char *put_number(char *at, unsigned long value) {
-  char digits[12];
-  int n = 0;
-  do digits[n++] = (char)('0' + value % 10);
-  while (value /= 10);
-  while (n) *at++ = digits[--n];
-  return at;
-}
-
 static void report(long pid, long count) {
-  char line[96];
-  char *end = put_text(line, "COUNTED pid=");
-  end = put_number(end, (unsigned long)pid);
-  end = put_number(put_text(end, " getpid="), (unsigned long)count);
-  end = put_number(put_text(end, " openat="), (unsigned long)count);
-  *end++ = '\n';
-  by_int80(kWrite, 1, (long)line, end - line);
+  char line[kReportBytes];
+  by_int80(kWrite, 1, (long)line, put_report(line, pid, count) - line);
 }
 
 // `stack` is as the kernel leaves it: argc, argv, 0, envp, 0, auxv.

@@ -39,12 +39,12 @@ void store_node(WordMemory& memory, std::uint64_t node, Type type,
 
 TEST(MapleTree, IsEmptyWithoutARoot) {
   WordMemory memory;
-  EXPECT_TRUE(read_maple_tree(memory, 0, kMany)->empty());
+  EXPECT_TRUE(read_maple_tree(memory, 0, kMany, kX86_64Layout)->empty());
 }
 
 TEST(MapleTree, HoldsOneEntryAtIndexZeroWhenTheRootIsNoNode) {
   WordMemory memory;
-  const auto entries = read_maple_tree(memory, kVma, kMany);
+  const auto entries = read_maple_tree(memory, kVma, kMany, kX86_64Layout);
   EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0, 0, Va{kVma}}}));
 }
 
@@ -52,7 +52,7 @@ TEST(MapleTree, ReadsALeafWithGaps) {
   WordMemory memory;
   store_node(memory, kNode, kLeaf64, {0xfff, 0x2fff, 0x3fff, 0x5fff, kMax},
              {0, kVma, 0, kVma + 0x100, 0});
-  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany);
+  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout);
   ASSERT_TRUE(entries) << entries.error().what;
   EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0x1000, 0x2fff, Va{kVma}},
                                                {0x4000, 0x5fff, Va{kVma + 0x100}}}));
@@ -63,7 +63,7 @@ TEST(MapleTree, TakesAZeroPivotForTheEndOfTheNode) {
   WordMemory memory;
   store_node(memory, kNode, kLeaf64, {0xfff, 0x2fff, 0, 0x7777},
              {0, kVma, kVma + 0x100, 0x1234567});
-  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany);
+  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout);
   ASSERT_TRUE(entries) << entries.error().what;
   EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0x1000, 0x2fff, Va{kVma}},
                                                {0x3000, kMax, Va{kVma + 0x100}}}));
@@ -78,7 +78,7 @@ TEST(MapleTree, ReadsAFullLeafWhoseLastSlotHasNoPivot) {
     slots.push_back(kVma + i * 0x100);
   }
   store_node(memory, kNode, kLeaf64, pivots, slots);
-  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany);
+  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout);
   ASSERT_TRUE(entries) << entries.error().what;
   ASSERT_EQ(entries->size(), 16u);
   EXPECT_EQ(entries->back(), (MapleEntry{0xf000, kMax, Va{kVma + 0xf00}}));
@@ -90,7 +90,7 @@ TEST(MapleTree, IgnoresMetadataInTheLastSlot) {
   slots[1] = kVma;
   slots[15] = 0x0203;  // {end, gap}
   store_node(memory, kNode, kLeaf64, {0xfff, 0x1fff, kMax}, slots);
-  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany);
+  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout);
   ASSERT_TRUE(entries) << entries.error().what;
   EXPECT_EQ(entries->size(), 1u);
 }
@@ -102,17 +102,91 @@ TEST(MapleTree, DescendsThroughBothKindsOfInnerNodes) {
                {child(kNode + 0x100, kLeaf64), child(kNode + 0x200, kLeaf64)});
     store_node(memory, kNode + 0x100, kLeaf64, {0xfff, 0x1fff, 0xffff}, {0, kVma, 0});
     store_node(memory, kNode + 0x200, kLeaf64, {0x1ffff, 0x2ffff, kMax}, {0, kVma + 0x100, 0});
-    const auto entries = read_maple_tree(memory, root(kNode, type), kMany);
+    const auto entries = read_maple_tree(memory, root(kNode, type), kMany, kX86_64Layout);
     ASSERT_TRUE(entries) << entries.error().what;
     EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0x1000, 0x1fff, Va{kVma}},
                                                  {0x20000, 0x2ffff, Va{kVma + 0x100}}}));
   }
 }
 
+// 32-bit kernels: range nodes have 32 slots, arange nodes 21, of 4 bytes each; 31 and 20 pivots
+// before them, and one word of the parent. [include/linux/maple_tree.h, "32bit sizes"]
+class MapleTree32 : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kNode32 = 0xc1a0'0000;
+  static constexpr std::uint64_t kVma32 = 0xc1b0'0000;
+  static constexpr std::uint64_t kMax32 = 0xffff'ffff;
+  static constexpr KernelLayout kLayout{4, 0xc0000000, 4096};
+
+  void store_node(std::uint64_t node, Type type, const std::vector<std::uint64_t>& pivots,
+                  const std::vector<std::uint64_t>& slots) {
+    std::vector<std::uint32_t> words(64);
+    words[0] = 0xdead0001;  // parent
+    const std::size_t first_slot = type == kArange64 ? 1 + 20 : 1 + 31;
+    for (std::size_t i = 0; i < pivots.size(); ++i) {
+      words[1 + i] = static_cast<std::uint32_t>(pivots[i]);
+    }
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      words[first_slot + i] = static_cast<std::uint32_t>(slots[i]);
+    }
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      memory.store(node + i * 4, words[i] | std::uint64_t{words[i + 1]} << 32);
+    }
+  }
+  [[nodiscard]] Result<std::vector<MapleEntry>> read(Type type) {
+    return read_maple_tree(memory, root(kNode32, type), kMany, kLayout);
+  }
+
+  WordMemory memory;
+};
+
+TEST_F(MapleTree32, ReadsALeafWithGaps) {
+  store_node(kNode32, kLeaf64, {0xfff, 0x2fff, 0x3fff, 0x5fff, kMax32},
+             {0, kVma32, 0, kVma32 + 0x80, 0});
+  const auto entries = read(kLeaf64);
+  ASSERT_TRUE(entries) << entries.error().what;
+  EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0x1000, 0x2fff, Va{kVma32}},
+                                               {0x4000, 0x5fff, Va{kVma32 + 0x80}}}));
+}
+
+TEST_F(MapleTree32, ReadsAFullLeafWhoseLastSlotHasNoPivot) {
+  std::vector<std::uint64_t> pivots;
+  std::vector<std::uint64_t> slots;
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    if (i < 31) pivots.push_back(i * 0x1000 + 0xfff);
+    slots.push_back(kVma32 + i * 0x80);
+  }
+  store_node(kNode32, kLeaf64, pivots, slots);
+  const auto entries = read(kLeaf64);
+  ASSERT_TRUE(entries) << entries.error().what;
+  ASSERT_EQ(entries->size(), 32u);
+  EXPECT_EQ(entries->back(), (MapleEntry{0x1f000, kMax32, Va{kVma32 + 31 * 0x80}}));
+}
+
+TEST_F(MapleTree32, DescendsThroughBothKindsOfInnerNodes) {
+  for (const Type type : {kRange64, kArange64}) {
+    store_node(kNode32, type, {0xffff, kMax32},
+               {child(kNode32 + 0x100, kLeaf64), child(kNode32 + 0x200, kLeaf64)});
+    store_node(kNode32 + 0x100, kLeaf64, {0xfff, 0x1fff, 0xffff}, {0, kVma32, 0});
+    store_node(kNode32 + 0x200, kLeaf64, {0x1ffff, 0x2ffff, kMax32}, {0, kVma32 + 0x80, 0});
+    const auto entries = read(type);
+    ASSERT_TRUE(entries) << entries.error().what;
+    EXPECT_EQ(*entries, (std::vector<MapleEntry>{{0x1000, 0x1fff, Va{kVma32}},
+                                                 {0x20000, 0x2ffff, Va{kVma32 + 0x80}}}));
+  }
+}
+
+TEST_F(MapleTree32, EndsOnANodeThatIsItsOwnChild) {
+  store_node(kNode32, kRange64, {0xfff, 0x1fff, kMax32},
+             {child(kNode32, kRange64), child(kNode32, kRange64), child(kNode32, kRange64)});
+  ASSERT_FALSE(read(kRange64));
+  EXPECT_EQ(read(kRange64).error().code, Errc::kBadImage);
+}
+
 TEST(MapleTree, SkipsReservedEntries) {
   WordMemory memory;
   store_node(memory, kNode, kLeaf64, {0xfff, 0x1fff, kMax}, {0x40e, kVma, 0x102});
-  EXPECT_EQ(read_maple_tree(memory, root(kNode, kLeaf64), kMany)->size(), 1u);
+  EXPECT_EQ(read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout)->size(), 1u);
 }
 
 TEST(MapleTree, EndsOnANodeThatIsItsOwnChild) {
@@ -125,7 +199,7 @@ TEST(MapleTree, EndsOnANodeThatIsItsOwnChild) {
       slots.push_back(child(kNode, type));
     }
     store_node(memory, kNode, type, pivots, slots);
-    const auto entries = read_maple_tree(memory, root(kNode, type), kMany);
+    const auto entries = read_maple_tree(memory, root(kNode, type), kMany, kX86_64Layout);
     ASSERT_FALSE(entries);
     EXPECT_EQ(entries.error().code, Errc::kBadImage);
   }
@@ -135,27 +209,28 @@ TEST(MapleTree, RefusesTypesThatNoAddressSpaceHas) {
   WordMemory memory;
   for (std::uint64_t type = 4; type < 16; ++type) {
     store_node(memory, kNode, kLeaf64, {kMax}, {kVma});
-    EXPECT_FALSE(read_maple_tree(memory, root(kNode, static_cast<Type>(type)), kMany));
+    EXPECT_FALSE(
+        read_maple_tree(memory, root(kNode, static_cast<Type>(type)), kMany, kX86_64Layout));
   }
-  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kDense), kMany));
+  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kDense), kMany, kX86_64Layout));
 }
 
 TEST(MapleTree, RefusesPivotsThatDoNotRise) {
   WordMemory memory;
   store_node(memory, kNode, kLeaf64, {0x2fff, 0x1fff, kMax}, {kVma, kVma, 0});
-  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kLeaf64), kMany));
+  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout));
 }
 
 TEST(MapleTree, RefusesMoreEntriesThanAsked) {
   WordMemory memory;
   store_node(memory, kNode, kLeaf64, {0xfff, 0x1fff, 0x2fff, kMax}, {kVma, kVma, kVma, 0});
-  EXPECT_TRUE(read_maple_tree(memory, root(kNode, kLeaf64), 3));
-  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kLeaf64), 2));
+  EXPECT_TRUE(read_maple_tree(memory, root(kNode, kLeaf64), 3, kX86_64Layout));
+  EXPECT_FALSE(read_maple_tree(memory, root(kNode, kLeaf64), 2, kX86_64Layout));
 }
 
 TEST(MapleTree, FaultsOnANodeThatIsNotThere) {
   WordMemory memory;
-  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany);
+  const auto entries = read_maple_tree(memory, root(kNode, kLeaf64), kMany, kX86_64Layout);
   ASSERT_FALSE(entries);
   EXPECT_EQ(entries.error().code, Errc::kFault);
 }

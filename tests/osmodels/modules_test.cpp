@@ -58,6 +58,15 @@ TEST(ModulesOf, TakesTheDataOfASmallFileForPartOfIt) {
   EXPECT_EQ(modules[0].range.end, Va{0x601000});
 }
 
+// Small programs of ARM, whose code is at offset 0, too: their data begins within the first page.
+TEST(ModulesOf, TakesDataThatBeginsInTheFirstPageForPartOfIt) {
+  const auto modules = modules_of({of_file(0x402000, 0x1000, 0, "r-x", "/bin/tiny", 3),
+                                   of_file(0x403000, 0x1000, 0, "r--", "/bin/tiny", 3),
+                                   of_file(0x404000, 0x1000, 0x1000, "rw-", "/bin/tiny", 3)});
+  ASSERT_EQ(modules.size(), 1u);
+  EXPECT_EQ(modules[0].range.end, Va{0x405000});
+}
+
 // A program maps the start of a library executable by itself, right below ld.so's copy.
 TEST(ModulesOf, TellsALibraryFromAnotherMappingOfItsStartBelowIt) {
   const auto modules = modules_of({of_file(0x7f0000000000, 0x1000, 0, "r-x", "/lib/x", 4),

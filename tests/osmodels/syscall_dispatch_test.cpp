@@ -100,7 +100,8 @@ struct Guest {
     std::erase_if(symbols, [&](const symbols::Symbol& symbol) { return symbol.name == name; });
   }
   [[nodiscard]] Result<SyscallDispatch> find(bool compat = false) {
-    return find_syscall_dispatch(kernel, symbols::SymbolTable(symbols), entries, compat);
+    return find_syscall_dispatch(kernel, symbols::SymbolTable(symbols), entries, compat,
+                                 kX86_64Layout);
   }
   // The registers that the entry has saved, below `top`.
   void save(Va top, std::uint64_t number, Va return_address) {

@@ -26,7 +26,7 @@ constexpr VaRange kFunction{kDoSyscall64, kDoSyscall64 + 128};
 
 TEST(TableLoads, FindsThoseOfARealKernel) {
   CodeMemory kernel = CodeMemory::of_hex(kDoSyscall64, kCode);
-  const auto loads = find_table_loads(kernel, kFunction);
+  const auto loads = find_table_loads(kernel, kFunction, 64);
   ASSERT_EQ(loads.size(), 2u);
   EXPECT_EQ(loads[0].table, kSysCallTable);
   EXPECT_EQ(loads[0].next, Va{0xffffffff8190104e});  // as gdb disassembles it
@@ -38,7 +38,7 @@ TEST(TableLoads, FindsThoseOfARealKernel) {
 std::vector<TableLoad> loads_of(std::vector<std::uint8_t> code) {
   const std::size_t size = code.size();
   CodeMemory kernel(kDoSyscall64, std::move(code));
-  return find_table_loads(kernel, {kDoSyscall64, kDoSyscall64 + size});
+  return find_table_loads(kernel, {kDoSyscall64, kDoSyscall64 + size}, 64);
 }
 
 // call *0xffffffff81e002e0(,%rax,8): until 4.14, in the entry itself.
@@ -52,6 +52,49 @@ TEST(TableLoads, FindsACallThroughTheTable) {
 
 TEST(TableLoads, FindsOneBehindBytesThatAreNoCode) {
   EXPECT_EQ(loads_of({0x06, 0x06, 0xff, 0x14, 0xc5, 0xe0, 0x02, 0xe0, 0x81}).size(), 1u);
+}
+
+// Of i386, as QEMU disassembles them in running guests: the entries of 2.4.27 (c0108579) and 2.6.20
+// (c0102ac2).
+TEST(TableLoads, FindsThoseOf32BitEntriesAndHowManyWordsTheirTablesHave) {
+  constexpr Va kOld{0xc0108579};
+  CodeMemory old = CodeMemory::of_hex(
+      kOld, "3d 0e 01 00 00 0f 83 81 00 00 00 ff 14 85 d0 20 27 c0 89 44 24 18 90 fa");
+  const auto loads = find_table_loads(old, {kOld, kOld + 24}, 32);
+  ASSERT_EQ(loads.size(), 1u);
+  EXPECT_EQ(loads[0].table, Va{0xc02720d0});
+  EXPECT_EQ(loads[0].next, Va{0xc010858b});
+  EXPECT_EQ(loads[0].target, "");
+  EXPECT_EQ(loads[0].limit, 0x10eu);
+  constexpr Va kNewer{0xc0102ac2};
+  CodeMemory newer = CodeMemory::of_hex(
+      kNewer, "3d 40 01 00 00 0f 83 bf 01 00 00 ff 14 85 e0 e4 23 c0 89 44 24 18 fa");
+  const auto others = find_table_loads(newer, {kNewer, kNewer + 23}, 32);
+  ASSERT_EQ(others.size(), 1u);
+  EXPECT_EQ(others[0].table, Va{0xc023e4e0});
+  EXPECT_EQ(others[0].limit, 0x140u);
+}
+
+// mov 0xc1561200(,%eax,4),%eax; call 0xc148f000: C code with a thunk for indirect calls.
+TEST(TableLoads, FindsAMoveOf32Bits) {
+  constexpr Va kAt{0xc1486190};
+  CodeMemory code = CodeMemory::of_hex(kAt, "8b 04 85 00 12 56 c1 e8 64 8e 00 00");
+  const auto loads = find_table_loads(code, {kAt, kAt + 12}, 32);
+  ASSERT_EQ(loads.size(), 1u);
+  EXPECT_EQ(loads[0].table, Va{0xc1561200});
+  EXPECT_EQ(loads[0].target, "rax");
+  EXPECT_EQ(loads[0].late, Va{0xc148f000});
+  EXPECT_FALSE(loads[0].limit);
+}
+
+// `ja` lets the constant itself pass; a comparison far before the load says nothing of it.
+TEST(TableLoads, KnowTheLimitOfAComparisonThatIsNear) {
+  constexpr Va kAt{0xc0100000};
+  CodeMemory near = CodeMemory::of_hex(kAt, "3d 40 01 00 00 77 f9 ff 14 85 e0 e4 23 c0");
+  EXPECT_EQ(find_table_loads(near, {kAt, kAt + 14}, 32).at(0).limit, 0x141u);
+  CodeMemory far = CodeMemory::of_hex(
+      kAt, "3d 40 01 00 00 77 f9 90 90 90 90 90 90 90 90 90 90 90 90 ff 14 85 e0 e4 23 c0");
+  EXPECT_FALSE(find_table_loads(far, {kAt, kAt + 26}, 32).at(0).limit);
 }
 
 // An indirect call behind the load: where it leads is the word itself.
@@ -71,7 +114,7 @@ TEST(TableLoads, TakesNoOtherAccess) {
 
 TEST(TableLoads, FindsNothingWhereNothingCanBeRead) {
   CodeMemory kernel(Va{0x1000}, {0x90});
-  EXPECT_TRUE(find_table_loads(kernel, kFunction).empty());
+  EXPECT_TRUE(find_table_loads(kernel, kFunction, 64).empty());
 }
 
 // --- Comparisons
@@ -110,7 +153,7 @@ INSTANTIATE_TEST_SUITE_P(CompareTree, CompiledTree, testing::ValuesIn(kCompiled)
 TEST_P(CompiledTree, LeadsEachCaseToItsHandler) {
   const std::size_t size = (GetParam().code.size() + 1) / 3;
   CodeMemory kernel = CodeMemory::of_hex(kTree, GetParam().code);
-  const auto tree = CompareTree::read(kernel, {kTree, kTree + size});
+  const auto tree = CompareTree::read(kernel, {kTree, kTree + size}, 64);
   ASSERT_TRUE(tree) << tree.error().what;
   for (std::uint32_t number = 0; number < 600; ++number) {
     const bool is_case = std::ranges::find(kCases, number) != std::end(kCases);
@@ -123,7 +166,7 @@ TEST_P(CompiledTree, LeadsEachCaseToItsHandler) {
 Result<Va> led(std::vector<std::uint8_t> code, std::uint32_t number) {
   const std::size_t size = code.size();
   CodeMemory kernel(kTree, std::move(code));
-  return SWAT_TRY(CompareTree::read(kernel, {kTree, kTree + size})).leads_to(number);
+  return SWAT_TRY(CompareTree::read(kernel, {kTree, kTree + size}, 64)).leads_to(number);
 }
 
 // A tracer's hook is called first; a case may be called too, and then comes a return.
@@ -148,7 +191,7 @@ TEST(CompareTree, LeavesAnEndlessLoop) {
 
 TEST(CompareTree, SaysWhenTheCodeIsAbsent) {
   CodeMemory kernel(Va{0x1000}, {0x90});
-  EXPECT_EQ(CompareTree::read(kernel, {kTree, kTree + 16}).error().code, Errc::kFault);
+  EXPECT_EQ(CompareTree::read(kernel, {kTree, kTree + 16}, 64).error().code, Errc::kFault);
 }
 
 }  // namespace

@@ -1,0 +1,208 @@
+// Processors whose watchpoints stop a vCPU before the access (ARM, AArch64).
+//
+// The vCPU stands at the instruction that is about to read what is watched, and would stop there
+// for ever: what it does is carried out for it, and it goes on behind it (osmodels/emulation.hpp).
+// What is not understood is stepped, with the watches out of the way.
+//
+// That makes several vCPUs simpler than on x86 (tracer_smp.cpp): one that has hit a watch and was
+// not reported still stands before its read, as does one that was paused there by chance. Both are
+// logged, and moved past it. The former's hit is still held by QEMU, which would let its next
+// access through and stop behind it; so a vCPU is stepped first, which makes QEMU report the hit:
+// then it has either been stopped anew, or has executed the instruction.
+// [QEMU 7.2, cpu_check_watchpoint in softmmu/physmem.c]
+#include <algorithm>
+
+#include "daemon/tracer.hpp"
+#include "daemon/vcpu_writes.hpp"
+
+namespace swat::daemon {
+namespace {
+
+constexpr int kMostWatchesOfOneAccess = 8;
+
+bool covers(const Trap& trap, const VaRange& read) {
+  return read.start < trap.point.at + trap.point.size_bytes && trap.point.at < read.end;
+}
+
+}  // namespace
+
+std::optional<os::DispatchedSyscall> Tracer::awaited_syscall(unsigned vcpu) {
+  if (!vm_.guest().in_kernel(vcpu)) return {};
+  const Va pc = pc_of(vcpu);
+  for (const Trap& trap : dispatch_watches_) {
+    const os::SyscallDispatch& dispatch = *std::get<DispatchTrap>(trap.what).dispatch;
+    if (std::ranges::find(dispatch.loads, pc, &os::SyscallDispatch::Load::at) ==
+        dispatch.loads.end()) {
+      continue;
+    }
+    const auto call = model_.dispatched(vcpu, dispatch);
+    if (!call) continue;
+    if (covers(trap, dispatch.slot(call->number))) return *call;
+  }
+  return {};
+}
+
+const EntryTrap* Tracer::awaited_entry(unsigned vcpu) {
+  const auto entry = std::ranges::find(entry_watches_, pc_of(vcpu), &EntryTrap::stop_pc);
+  return entry == entry_watches_.end() || !vm_.guest().in_kernel(vcpu) ? nullptr : &*entry;
+}
+
+std::optional<os::SlotRead> Tracer::awaited_slot(unsigned vcpu, const os::Thread& thread) {
+  if (planner_.imports() == nullptr || vm_.guest().in_kernel(vcpu)) return {};
+  if (thread.process.memory_object.is_null()) return {};
+  VcpuWrites registers(vm_.session(), vm_.guest(), vcpu);
+  const auto memory = model_.memory(thread.process);
+  const auto read = os::read_of_slot(vm_.guest().architecture(), *memory, registers, pc_of(vcpu));
+  if (!read || !traps_.watches_read(read->at, read->size_bytes)) return {};
+  return *read;
+}
+
+std::optional<ReturnLog::Watched> Tracer::awaited_result(unsigned vcpu) {
+  if (!returns_.is_on() || !vm_.guest().in_kernel(vcpu)) return {};
+  VcpuWrites registers(vm_.session(), vm_.guest(), vcpu);
+  const auto read =
+      os::read_of_slot(vm_.guest().architecture(), model_.kernel_memory(), registers, pc_of(vcpu));
+  if (!read) return {};
+  const unsigned word = model_.word_bytes();
+  for (std::uint64_t at = 0; at < read->size_bytes; at += word) {
+    if (const auto watched = returns_.watched(read->at + at)) return watched;
+  }
+  return {};
+}
+
+void Tracer::before_result(unsigned vcpu, const ReturnLog::Watched& watched, const Actor& actor) {
+  if (!returns_.concerns(watched, actor)) {
+    ++idle_stops_;
+  } else if (returns_.is_return(watched, vcpu)) {
+    returns_.leave_before_read(actor, watched);
+  } else {
+    ++idle_stops_;
+    if (const auto word = returns_.value(watched)) returns_.peeked(actor, *word);
+  }
+}
+
+Result<> Tracer::on_watch_before(unsigned vcpu, Va watch) {
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  if (const EntryTrap* entry = awaited_entry(vcpu)) {
+    if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
+  } else if (const auto call = awaited_syscall(vcpu)) {
+    if (!SWAT_TRY(log_syscall(*call, actor))) ++idle_stops_;
+  } else if (const auto result = returns_.watched(watch)) {
+    if (!returns_.concerns(*result, actor)) {
+      SWAT_CHECK(vm_.session().change(returns_.after_idle_read(*result, actor)));
+    }
+    before_result(vcpu, *result, actor);
+  } else if (const auto slot = awaited_slot(vcpu, actor.thread)) {
+    (void)log_import(calls_.import_of(*slot, actor.thread), actor);  // nothing changes
+  } else {
+    ++idle_stops_;
+  }
+  return pass_access(vcpu, watch, actor.thread);
+}
+
+Result<> Tracer::pass_access(unsigned vcpu, Va watch, const os::Thread& thread) {
+  const bool in_kernel = vm_.guest().in_kernel(vcpu);
+  const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
+  VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
+  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
+  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : 64;
+  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc_of(vcpu), bits)) {
+    return writes.resume_at(*next);
+  }
+  SWAT_CHECK(step_past(vcpu, watch));
+  return vm_.session().resume();
+}
+
+// At a watch's own stop it may go. (facts/qemu.md 0.2) One access may meet several watches.
+Result<> Tracer::step_past(unsigned vcpu, Va watch) {
+  const Va pc = pc_of(vcpu);
+  std::vector<gdbproto::Point> away;
+  Result<> stepped;
+  for (int i = 0; i < kMostWatchesOfOneAccess && stepped; ++i) {
+    std::vector<gdbproto::Point> found;
+    for (const Trap* trap : traps_.at_watch(watch)) {
+      if (std::ranges::find(away, trap->point) == away.end() &&
+          std::ranges::find(found, trap->point) == found.end()) {
+        found.push_back(trap->point);
+      }
+    }
+    if (!found.empty()) stepped = vm_.session().remove(found);
+    away.insert(away.end(), found.begin(), found.end());
+    if (!stepped) break;
+    const auto stop = step(vcpu);
+    if (!stop) stepped = tl::unexpected(stop.error());
+    if (!stop || !stop->watch || pc_of(vcpu) != pc) break;
+    watch = *stop->watch;
+  }
+  auto back = away.empty() ? Result<>{} : vm_.session().insert(away);
+  SWAT_CHECK(stepped);
+  return back;
+}
+
+// Leaves the guest stopped.
+Result<> Tracer::move_past(unsigned vcpu, const os::Thread& thread) {
+  const Va pc = pc_of(vcpu);
+  const auto stop = SWAT_TRY(step(vcpu));
+  if (pc_of(vcpu) != pc) return {};
+  const bool in_kernel = vm_.guest().in_kernel(vcpu);
+  const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
+  VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
+  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
+  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc, 64)) {
+    SWAT_CHECK(writes.move_to(*next));
+  } else if (stop.watch) {
+    SWAT_CHECK(step_past(vcpu, *stop.watch));
+  }
+  vm_.guest().forget();
+  return {};
+}
+
+Result<bool> Tracer::settle_one_before(unsigned vcpu) {
+  const EntryTrap* entry = awaited_entry(vcpu);
+  const auto call = entry == nullptr ? awaited_syscall(vcpu) : std::nullopt;
+  if (entry != nullptr || call) {
+    const Actor actor = SWAT_TRY(meet(vcpu));
+    const bool is_event =
+        SWAT_TRY(entry != nullptr ? log_syscall(*entry, actor) : log_syscall(*call, actor));
+    if (!is_event) ++idle_stops_;
+    SWAT_CHECK(move_past(vcpu, actor.thread));
+    return true;
+  }
+  if (const auto result = awaited_result(vcpu)) {
+    const Actor actor = SWAT_TRY(meet(vcpu));
+    before_result(vcpu, *result, actor);
+    SWAT_CHECK(move_past(vcpu, actor.thread));
+    return true;
+  }
+  if (planner_.imports() == nullptr || vm_.guest().in_kernel(vcpu)) return false;
+  const auto thread = model_.current(vcpu);
+  const auto slot = thread ? awaited_slot(vcpu, *thread) : std::nullopt;
+  if (!slot) return false;
+  const Actor actor = SWAT_TRY(meet(vcpu));
+  (void)log_import(calls_.import_of(*slot, actor.thread), actor);  // nothing changes
+  SWAT_CHECK(move_past(vcpu, actor.thread));
+  return true;
+}
+
+Result<> Tracer::settle_before(std::optional<unsigned> reported) {
+  const auto& threads = vm_.session().threads();
+  if (reported && threads.size() == 1) return {};
+  const auto registers = SWAT_TRY(vm_.session().registers_of(threads));
+  const auto remember = [&](unsigned from) {
+    for (unsigned vcpu = from; vcpu < threads.size(); ++vcpu) {
+      vm_.guest().remember(vcpu, registers[vcpu]);
+    }
+  };
+  remember(0);
+  for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
+    if (vcpu == reported) continue;
+    SWAT_CHECK(meet_stranger(vcpu));
+    if (!SWAT_TRY(settle_one_before(vcpu))) continue;
+    // Stepping has made us forget what the others hold.
+    remember(vcpu + 1);
+    if (reported) vm_.guest().remember(*reported, registers[*reported]);
+  }
+  return {};
+}
+
+}  // namespace swat::daemon

@@ -1,0 +1,26 @@
+#include "osmodels/cached_ram.hpp"
+
+#include <cstring>
+
+namespace swat::os {
+
+Result<> CachedRam::read(Pa at, std::span<std::byte> into) {
+  const std::uint64_t number = at.value / kPage;
+  const auto offset = static_cast<std::size_t>(at.value % kPage);
+  if (into.size() > kPage - offset) {  // over the end of a page: much at once, or rare
+    return ram_.read(at, into);
+  }
+  auto found = pages_.find(number);
+  if (found == pages_.end()) {
+    std::vector<std::byte> page(kPage);
+    const Result<> whole = ram_.read(Pa{number * kPage}, page);
+    // A page that is not all RAM, or a connection that is gone: the plain read says which.
+    if (!whole) return ram_.read(at, into);
+    if (pages_.size() >= kMostPages) pages_.clear();
+    found = pages_.emplace(number, std::move(page)).first;
+  }
+  std::memcpy(into.data(), found->second.data() + offset, into.size());
+  return {};
+}
+
+}  // namespace swat::os

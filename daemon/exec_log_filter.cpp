@@ -158,12 +158,16 @@ void ExecLogFilter::on_trace(const TraceLine& line) {
     in_user(vcpu, line);
   }
   vcpu.line = line_;
+  vcpu.at = line.pc;
 }
 
 void ExecLogFilter::in_kernel(Vcpu& vcpu, Va pc) {
   if (vcpu.in_user) leave_user(vcpu, pc);
   if (is_one_of(context_switches_, pc)) ++vcpu.stretch;
-  if (is_smp_ && updates_.has_open_since(vcpu.line) && updates_.is_end_of_write(pc)) {
+  // A block that was stopped before its first instruction has its line anew; what was written
+  // meanwhile, another vCPU has written.
+  if (!is_smp_ || pc == vcpu.at) return;
+  if (updates_.has_open_since(vcpu.line) && updates_.is_end_of_write(pc)) {
     claim_page_table(vcpu, pc);
   }
 }

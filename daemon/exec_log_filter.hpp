@@ -118,6 +118,7 @@ class ExecLogFilter final : public ExecLogListener {
     Space* space = nullptr;
     std::optional<PageTableUpdates::ClaimId> claim;  // which page table `space` has is to be told
     std::uint64_t line = 0;                          // number of its last line
+    Va at;                                           // block of its last line
     Space* last_space = nullptr;                     // of `last`
     Va last;                                         // block of user mode
     std::uint32_t stretch = 0;

@@ -41,6 +41,16 @@ TEST(ExecLogFilterOfSeveralVcpus, TheEndOfAWriteAloneChangesNothing) {
   EXPECT_EQ(roots(log), std::vector{kRoot});
 }
 
+TEST(ExecLogFilterOfSeveralVcpus, ALineThatIsRepeatedIsNoSecondWrite) {
+  Log log = two_vcpus();
+  log.kernel(kFault, 0).kernel(kFault, 1).page_table(kRoot.value).kernel(kEndOfWrite, 0);
+  log.stopped(kEndOfWrite).page_table(kOther.value).kernel(kEndOfWrite, 0).kernel(kEndOfWrite, 1);
+  log.user(kFunction, 0);
+  EXPECT_EQ(roots(log), std::vector{kRoot});
+  EXPECT_TRUE(log.filter.confirm(0, kRoot.value));
+  EXPECT_TRUE(log.filter.confirm(1, kOther.value));
+}
+
 // Both updates between the lines of both vCPUs: who made which?
 Log& exchange(Log& log) {
   log.kernel(kFault, 0).kernel(kFault, 1).page_table(kOther.value).page_table(kRoot.value);

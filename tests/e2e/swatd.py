@@ -155,8 +155,12 @@ class Trace:
         return self._text("log").splitlines()
 
     def events(self, kind=None, **fields):
-        """The events of `kind` whose fields are these, in order."""
-        found = [json.loads(line) for line in self._text("json").splitlines()]
+        """The events of `kind` whose fields are these, in order; while swatd runs, those whose
+        lines are complete: it writes whole buffers."""
+        complete, _, rest = self._text("json").rpartition("\n")
+        if self.status is not None and rest:
+            raise SwatdError(f"the last line has no end: {rest}")
+        found = [json.loads(line) for line in complete.splitlines()]
         return [event for event in found
                 if (kind is None or event["event"] == kind)
                 and all(event.get(name) == value for name, value in fields.items())]

@@ -43,7 +43,7 @@ void LoggedSpaces::sync(ExecLogFilter& filter) {
     if (!view->process.page_table) continue;
     LoggedSpace& space = spaces_[object];
     update(space, *view, filter);
-    if (!space.settled) ++unsettled_;
+    if (!space.settled && owns(object, space.root)) ++unsettled_;
   }
   if (const auto spawner = processes_.take_spawner()) {
     const auto space = spaces_.find(spawner->value);
@@ -54,34 +54,42 @@ void LoggedSpaces::sync(ExecLogFilter& filter) {
 void LoggedSpaces::drop_gone(ExecLogFilter& filter) {
   std::erase_if(spaces_, [&](const auto& entry) {
     if (processes_.all().contains(entry.first)) return false;
-    filter.forget_space(entry.second.root);
-    by_root_.erase(entry.second.root.value);
+    disown(entry.first, entry.second.root, filter);
     return true;
   });
 }
 
+bool LoggedSpaces::owns(std::uint64_t object, Pa root) const {
+  const auto owner = by_root_.find(root.value);
+  return owner != by_root_.end() && owner->second == object;
+}
+
+void LoggedSpaces::disown(std::uint64_t object, Pa root, ExecLogFilter& filter) {
+  if (!owns(object, root)) return;
+  filter.forget_space(root);
+  by_root_.erase(root.value);
+}
+
 void LoggedSpaces::update(LoggedSpace& space, const ProcessView& view, ExecLogFilter& filter) {
   const Pa root = *view.process.page_table;
+  const std::uint64_t object = view.process.memory_object.value;
   const bool moved = space.view != nullptr && space.root != root;
-  if (moved) {
-    filter.forget_space(space.root);
-    by_root_.erase(space.root.value);
-  }
+  if (moved) disown(object, space.root, filter);
   const bool renewed = moved || space.functions == nullptr || space.generation != view.generation;
   if (renewed) {
     ProcessFunctions::Images images;
     for (const LoadedModule& loaded : view.modules) images.push_back(functions_of(loaded));
     space.functions = std::make_unique<ProcessFunctions>(view, std::move(images));
     space.generation = view.generation;
+    by_root_[root.value] = object;
   }
   const bool settled = view.remapping.empty();
-  if (renewed || settled != space.settled) {
+  if (renewed || (settled != space.settled && owns(object, root))) {
     filter.set_space(root, space.functions->logged(view), settled);
   }
   space.view = &view;
   space.root = root;
   space.settled = settled;
-  by_root_[root.value] = view.process.memory_object.value;
 }
 
 void LoggedSpaces::read_slots(LoggedSpace& space, ExecLogFilter& filter) {

@@ -46,13 +46,17 @@ class LoggedSpaces {
  private:
   void update(LoggedSpace& space, const ProcessView& view, ExecLogFilter& filter);
   void drop_gone(ExecLogFilter& filter);
+  [[nodiscard]] bool owns(std::uint64_t object, Pa root) const;
+  void disown(std::uint64_t object, Pa root, ExecLogFilter& filter);
   [[nodiscard]] std::shared_ptr<const ImageFunctions> functions_of(const LoadedModule& loaded);
 
   os::OsModel& model_;
   ProcessTable& processes_;
   const CallFilter& wanted_;
-  std::unordered_map<std::uint64_t, LoggedSpace> spaces_;     // by memory object
-  std::unordered_map<std::uint64_t, std::uint64_t> by_root_;  // page table to memory object
+  std::unordered_map<std::uint64_t, LoggedSpace> spaces_;  // by memory object
+  // Page table to memory object. One that is used again is its new process's, although the old one
+  // may not have been found gone yet.
+  std::unordered_map<std::uint64_t, std::uint64_t> by_root_;
   std::unordered_map<const Image*, std::shared_ptr<const ImageFunctions>> images_;
   std::uint64_t seen_changes_ = ~std::uint64_t{0};
   std::size_t unsettled_ = 0;

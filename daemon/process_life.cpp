@@ -84,9 +84,12 @@ Result<bool> ProcessLife::meet(const os::Process& process) {
 Result<> ProcessLife::get_to_know(Actor& actor) {
   const os::Process& process = actor.thread.process;
   actor.selected = selection_.wants(actor.thread);
+  const bool is_leaving = is_exiting(process);
+  // What is on its way out for good maps nothing and calls nothing; its process's other threads do.
+  if (is_leaving && exiting_.at(process.pid).thread == actor.thread.object) return {};
   if (actor.selected) {
     if (process.pid != 0 && !alive_.contains(process.pid)) start(actor);
-    if (processes_.is_stale(actor.thread)) SWAT_CHECK(read_modules(actor, true));
+    if (processes_.is_stale(actor.thread)) SWAT_CHECK(read_modules(actor, !is_leaving));
   } else if (alive_.erase(process.pid) > 0) {
     leave(process.pid);
   }
@@ -96,22 +99,33 @@ Result<> ProcessLife::get_to_know(Actor& actor) {
 void ProcessLife::start(const Actor& actor) {
   const os::Process& process = actor.thread.process;
   alive_.emplace(process.pid, process);
+  if (is_exiting(process)) return;
+  exiting_.erase(process.pid);  // of another process, which is gone
   const ProcessView* view = processes_.find(process);
   const bool has_image = view != nullptr && !view->modules.empty();
   log_.write(actor.scene, ProcessEvent{true, process.parent_pid,
                                        has_image ? view->modules.front().module.path : ""});
 }
 
+bool ProcessLife::is_exiting(const os::Process& process) const {
+  const auto known = exiting_.find(process.pid);
+  return known != exiting_.end() && known->second.process == process.object;
+}
+
 void ProcessLife::end(const Actor& actor) {
-  selection_.will_exit(actor.thread.process.pid);
-  end(actor.thread.process.pid, actor.scene);
+  const os::Process& process = actor.thread.process;
+  selection_.will_exit(process.pid);
+  end(process.pid, actor.scene);
+  exiting_.insert_or_assign(process.pid, Exiting{process.object, actor.thread.object});
 }
 
 void ProcessLife::end(std::uint32_t pid, const EventLog::Scene& scene) {
   selection_.gone(pid);
   const auto known = alive_.extract(pid);
   if (known.empty()) return;
-  log_.write(scene, ProcessEvent{false, known.mapped().parent_pid, {}});
+  if (!is_exiting(known.mapped())) {
+    log_.write(scene, ProcessEvent{false, known.mapped().parent_pid, {}});
+  }
   leave(pid);
 }
 
@@ -140,6 +154,7 @@ Result<> ProcessLife::reap() {
     end(process.pid,
         {0, process.page_table.value_or(Pa{}), process.pid, process.pid, process.name});
   }
+  std::erase_if(exiting_, [&](const auto& exiting) { return !present.contains(exiting.first); });
   return {};
 }
 

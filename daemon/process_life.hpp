@@ -51,7 +51,8 @@ class ProcessLife {
   // stopped.
   [[nodiscard]] Result<bool> meet(const os::Process& process);
 
-  // The process exits by a syscall of its own.
+  // The process exits by a syscall of its own. Its threads may still be met until the kernel is
+  // done with it; that is not announced.
   void end(const Actor& actor);
 
   [[nodiscard]] std::size_t count() const { return alive_.size(); }
@@ -61,11 +62,18 @@ class ProcessLife {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // Whose exit has been told.
+  struct Exiting {
+    Va process;  // kernel objects
+    Va thread;   // that made the call
+  };
+
   [[nodiscard]] Actor actor_of(unsigned vcpu, os::Thread thread);
   [[nodiscard]] Result<> get_to_know(Actor& actor);
   [[nodiscard]] Result<> reap();
   [[nodiscard]] Result<> read_modules(const Actor& actor, bool announce);
   void start(const Actor& actor);
+  [[nodiscard]] bool is_exiting(const os::Process& process) const;
   // Nothing of the process is wanted any more.
   void leave(std::uint32_t pid);
   void end(std::uint32_t pid, const EventLog::Scene& scene);
@@ -76,7 +84,8 @@ class ProcessLife {
   EventLog& log_;
   ProcessSelection selection_;
   bool tracks_modules_;
-  std::unordered_map<std::uint32_t, os::Process> alive_;  // selected processes that were announced
+  std::unordered_map<std::uint32_t, os::Process> alive_;  // selected processes that were met
+  std::unordered_map<std::uint32_t, Exiting> exiting_;    // by number, until they are gone
   Clock::time_point next_reap_;
 };
 

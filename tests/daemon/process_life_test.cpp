@@ -16,7 +16,7 @@ constexpr Va kBase{0x555500000000};
 os::Thread thread_with(std::uint32_t pid, std::uint64_t object, std::uint32_t tid = 0) {
   os::Thread thread = thread_of(pid, kSpace, tid);
   thread.process.object = Va{object};
-  thread.object = Va{object + (tid == 0 ? 0 : tid - pid) * 0x10000};
+  thread.object = Va{object + (tid == 0 ? 0 : std::uint64_t{tid - pid} * 0x10000)};
   return thread;
 }
 

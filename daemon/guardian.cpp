@@ -71,6 +71,7 @@ Result<> detach_once(const GuardianDuty& duty) {
   for (const std::string& command : duty.restore_log) SWAT_CHECK(session.monitor(command));
   // A step that goes on is better than a guest that we do not let go.
   if (const auto ended = session.end_steps(); !ended) spdlog::debug("{}", ended.error().what);
+  SWAT_CHECK(session.forget_watched_pages());
   return session.detach(duty.leave_paused);
 }
 

@@ -152,6 +152,13 @@ class Session {
   // gdb_vm_state_change; measured on QEMU 7.2 and 11.1]
   [[nodiscard]] Result<> end_steps();
 
+  // Makes every vCPU look up anew which pages are watched. QEMU takes them for watched until then:
+  // of a watchpoint that goes it forgets the first page alone, and a vCPU that still has a hit
+  // nobody was told of stops at its next access to any of the others, with nobody there. No effect
+  // where the stub refuses (KVM, which has no such pages).
+  // [QEMU cpu_watchpoint_insert, cpu_watchpoint_remove_by_ref, cpu_check_watchpoint; measured]
+  [[nodiscard]] Result<> forget_watched_pages();
+
   // Removes every breakpoint and watchpoint of the stub and lets the guest run; physical mode off.
   // `leave_paused`: the guest executes nothing and stays paused.
   // The session is over after it, whatever it returns.

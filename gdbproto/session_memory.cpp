@@ -269,4 +269,17 @@ Result<> Session::change(const PointChanges& changes) {
   return take_changes(changes);
 }
 
+// A watchpoint that goes over the end of a page makes QEMU forget them all, when it is set. It is
+// gone before the guest runs.
+Result<> Session::forget_watched_pages() {
+  constexpr Point kSeveralPages{PointKind::kWriteWatch, Va{0}, 0x20000};  // of any architecture
+  SWAT_CHECK(ready());
+  queue(point_packet('Z', kSeveralPages));
+  queue(point_packet('z', kSeveralPages));
+  SWAT_CHECK(flush());
+  SWAT_CHECK(next_reply());
+  SWAT_CHECK(next_reply());
+  return {};
+}
+
 }  // namespace swat::gdbproto

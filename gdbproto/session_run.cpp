@@ -227,6 +227,7 @@ Result<StopReply> Session::wait_silent_stop(Millis timeout) {
 Result<> Session::detach(bool leave_paused) {
   if (over_) return fail(Errc::kUsage, "the session is over");
   Result<> stopped = stop_for_detach();
+  if (stopped && has_watched_) stopped = forget_watched_pages();
   over_ = true;
   if (!stopped) return stopped;
   std::size_t oks = address_mode(false) + 1;

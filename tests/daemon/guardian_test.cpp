@@ -128,9 +128,10 @@ TEST(Guardian, BringsQemusLogBackAndRemovesTheFolder) {
   ASSERT_TRUE(guardian->arm(duty));
   auto ended = closed(guardian);
   const Commands commands = serve_next(stub.listener);
-  ASSERT_GE(commands.size(), 3u);
-  const Commands last(commands.end() - 3, commands.end());
-  EXPECT_EQ(last, (Commands{monitor_packet("log none"), monitor_packet("logfile \"/a b\""), "D"}));
+  ASSERT_GE(commands.size(), 5u);
+  const Commands last(commands.end() - 5, commands.end());
+  EXPECT_EQ(last, (Commands{monitor_packet("log none"), monitor_packet("logfile \"/a b\""),
+                            "Z2,0,20000", "z2,0,20000", "D"}));
   ended.wait();
   EXPECT_FALSE(std::filesystem::exists(folder));
 }

@@ -218,6 +218,32 @@ TEST(SessionRun, LeavesTheGuestPausedByAByteAfterTheDetach) {
   EXPECT_EQ(s.writes(), 1u);
 }
 
+// Else QEMU goes on taking the second page for watched, and an old hit stops the guest there.
+TEST(SessionRun, HasEveryPageForgottenThatWasWatchedBeforeItDetaches) {
+  const Point watch{PointKind::kReadWatch, Va{0x1ff8}, 16};
+  Opened s({{"Z3,1ff8,10", "OK"},
+            {"c", "T05thread:01;rwatch:1ff8;"},
+            {"Z2,0,20000", "OK"},
+            {"z2,0,20000", "OK"},
+            {"D", "OK"}});
+  ASSERT_TRUE(s.session.insert(watch));
+  ASSERT_TRUE(s.session.resume());
+  ASSERT_TRUE(s.session.wait_stop(1000ms));
+  EXPECT_TRUE(s.session.detach(false));
+}
+
+TEST(SessionRun, DetachesFromAStubThatWatchesNoSuchRange) {
+  Opened s({{"Z2,0,20000", "E22"}, {"z2,0,20000", "E22"}, {"D", "OK"}});
+  EXPECT_TRUE(s.session.forget_watched_pages());
+  EXPECT_TRUE(s.session.detach(false));
+}
+
+TEST(SessionRun, SendsNoDetachToAStubThatHasGoneSilent) {
+  Opened s({{"Z3,1000,8", "OK"}, {"Z2,0,20000"}, {"z2,0,20000"}});
+  ASSERT_TRUE(s.session.insert({PointKind::kReadWatch, Va{0x1000}, 8}));
+  EXPECT_FALSE(s.session.detach(false));
+}
+
 TEST(SessionRun, NamesTheProcessToAMultiprocessStub) {
   Opened s({{"D;1", "OK"}}, {"p01.01", "p01.02"});
   EXPECT_TRUE(s.session.detach(false));
@@ -318,6 +344,8 @@ TEST(SessionRun, SaysOnlyWhatIsOnTheList) {
             {"g", kG},
             {"c"},
             {"\x03", "T02thread:01;"},
+            {"Z2,0,20000", "OK"},
+            {"z2,0,20000", "OK"},
             {"D", "OK"},
             {"$"}},
            {"01", "02"});

@@ -81,8 +81,8 @@ Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
   });
 }
 
-Result<> print_profile(os::GuestView& guest, const std::string& isf) {
-  const os::KernelDescription kernel = SWAT_TRY(os::describe_linux(guest));
+Result<> print_profile(os::GuestView& guest, const std::string& isf, bool use_btf) {
+  const os::KernelDescription kernel = SWAT_TRY(os::describe_linux(guest, {.use_btf = use_btf}));
   fmt::print("# {}\n# offsets in bytes, from {}; {}\n", printable(kernel.banner),
              kernel.profile.source, kernel.acceptance);
   for (const os::ProfileField& field : os::profile_fields()) {

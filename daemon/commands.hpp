@@ -18,8 +18,8 @@ namespace swat::daemon {
 [[nodiscard]] Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
                                        const std::string& glob);
 // Structure offsets, a line each; all of it as a symbol table for Volatility 3 goes to the file
-// `isf`, if that is not "".
-[[nodiscard]] Result<> print_profile(os::GuestView& guest, const std::string& isf);
+// `isf`, if that is not "". Without BTF they are inferred, whatever the kernel says of itself.
+[[nodiscard]] Result<> print_profile(os::GuestView& guest, const std::string& isf, bool use_btf);
 // Runs the guest for up to half a second to measure what a stop costs; leaves it stopped.
 [[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
                                     const Selection& selection);

@@ -77,7 +77,9 @@ Result<std::unique_ptr<os::OsModel>> find_model_in_time(Vm& vm, const std::strin
 Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
                  const OptionsReader& reread) {
   Planner planner = SWAT_TRY(Planner::make(vm, options.traps));
-  if (options.command == Command::kProfile) return print_profile(vm.guest(), options.isf);
+  if (options.command == Command::kProfile) {
+    return print_profile(vm.guest(), options.isf, options.use_btf);
+  }
   const auto start = std::chrono::steady_clock::now();
   const auto folder = options.profile_cache ? ProfileFiles::default_folder() : std::nullopt;
   std::optional<ProfileFiles> store;

@@ -109,8 +109,11 @@ void add_commands(CLI::App& app, Options& options, Raw& raw) {
   functions->add_option("-p,--pid", raw.pid, of_one);
   functions->add_option("glob", options.glob, "of these names, or MODULE!NAME")
       ->capture_default_str();
-  command("profile", "list where this kernel keeps what", Command::kProfile)
-      ->add_option("--export", options.isf, "write a symbol table for Volatility 3 (ISF) to FILE");
+  CLI::App* profile = command("profile", "list where this kernel keeps what", Command::kProfile);
+  profile->add_option("--export", options.isf,
+                      "write a symbol table for Volatility 3 (ISF) to FILE");
+  profile->add_flag("!--infer", options.use_btf,
+                    "infer the offsets, though the kernel tells them (BTF)");
   command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
   app.require_subcommand(0, 1);
 }

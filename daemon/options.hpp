@@ -29,6 +29,7 @@ struct Options {
   std::optional<std::uint32_t> pid;  // ps, modules, functions
   std::string glob = "*";            // functions
   std::string isf;                   // profile; "" for none
+  bool use_btf = true;               // profile; off: as of a kernel that has none
   bool profile_cache = true;         // keep what is found of a kernel for the next run
   int verbosity = 0;
 };

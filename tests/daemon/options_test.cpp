@@ -54,6 +54,9 @@ TEST(Options, SayWhatToDo) {
   EXPECT_EQ(parsed({"modules"}).command, Command::kModules);
   EXPECT_EQ(parsed({"functions"}).command, Command::kFunctions);
   EXPECT_EQ(parsed({"doctor"}).command, Command::kDoctor);
+  EXPECT_EQ(parsed({"profile"}).command, Command::kProfile);
+  EXPECT_TRUE(parsed({"profile"}).use_btf);
+  EXPECT_FALSE(parsed({"profile", "--infer"}).use_btf);
 }
 
 TEST(Options, HaveTheirEffect) {

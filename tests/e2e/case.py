@@ -59,9 +59,30 @@ class EqualsProc:
         self.guest.check(f"kill {pid}")
 
 
+CALLS = ("strlen", "malloc")
+
+
+class Counted:
+    """For a test: what a counted program did is in the trace as often as it did it."""
+
+    def assert_exact(self, trace, pid, expected, entry=None):
+        """`entry`: the one that its system calls came by."""
+        self.assertEqual(trace.gaps(), [])
+        for what, times in expected.items():
+            if what in CALLS:
+                found = trace.events("call", pid=pid, function=what)
+            else:
+                found = trace.events("syscall", pid=pid, name=what)
+                if entry:
+                    self.assertEqual({event["entry"] for event in found}, {entry}, what)
+            self.assertEqual(len(found), times, what)
+
+
 def counted(output):
     """The line that counted.c and counted32.c print."""
-    fields = dict(re.findall(r"(\w+)=(\d+)", re.search(r"COUNTED (.*)", output)[1]))
+    line = re.search(r"COUNTED (.*)", output)
+    assert line, f"it has not counted: {output}"
+    fields = dict(re.findall(r"(\w+)=(\d+)", line[1]))
     pid = int(fields.pop("pid"))
     return pid, {what: int(times) for what, times in fields.items()}
 

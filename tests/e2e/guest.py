@@ -40,8 +40,7 @@ class Machine:
         return self.agent == self.console
 
     def program(self):
-        """Beside the QEMU that SWAT_QEMU names, if it does."""
-        return os.path.join(os.path.dirname(QEMU), self.qemu)
+        return program_beside(QEMU, self.qemu)
 
 
 ARM_VIRT = Machine("qemu-system-arm", "ttyAMA0", ("-M", "virt,highmem=off", "-cpu", "cortex-a15"),
@@ -73,6 +72,11 @@ HARMLESS_STUB_ERROR = re.compile(r"gdbstub_err_garbage .*0x(2b|03)"
 
 class GuestError(Exception):
     pass
+
+
+def program_beside(qemu, name):
+    """The QEMU called `name` of the same build: SWAT_QEMU names one of several."""
+    return os.path.join(os.path.dirname(qemu), name)
 
 
 def fetch(kernel="6.1", arch="amd64"):

@@ -1,7 +1,8 @@
 """Guests of a folder that SWAT_GUESTS names: old kernels, each with how QEMU boots it in guests.json.
 
 They have no agent: what they are asked goes through the shell on their console, programs too. The
-folder is used in place, and the tests that need it are skipped, loudly, where there is none.
+folder is used in place, and the tests that need it are skipped, loudly, where there is none. To an
+initramfs a library and a program are added (musl.py), in a copy.
 """
 
 import json
@@ -14,8 +15,10 @@ import threading
 import time
 from pathlib import Path
 
+import musl
 import swatd
-from guest import GuestError, Qmp, parse_maps_line
+import uclibc
+from guest import QEMU, GuestError, Qmp, parse_maps_line, program_beside
 
 TRIES = 4
 FOLDER = Path(os.environ["SWAT_GUESTS"]) if "SWAT_GUESTS" in os.environ else None
@@ -36,8 +39,13 @@ def rows(architectures):
 class OldGuest:
     """with OldGuest(row) as guest: guest.run("uname -r")"""
 
-    def __init__(self, row):
-        self.row = row
+    def __init__(self, row, qemu=None, boot_timeout=120):
+        self.row, self.boot_timeout = row, boot_timeout
+        self.qemu = program_beside(qemu or QEMU, row["qemu"])
+
+    @property
+    def has_initramfs(self):
+        return any(word.endswith(".cpio.gz") for word in self.row["args"])
 
     def __enter__(self):
         # On a busy host some of them find their timer too slow, and panic.
@@ -52,22 +60,21 @@ class OldGuest:
         self.temporary = tempfile.TemporaryDirectory(prefix="swatd-guest-")
         self.path = Path(self.temporary.name)
         self.log = open(self.path / "log", "w")
-        folder = str(FOLDER / self.row["name"])
-        arguments = [word.replace("{dir}", folder) for word in self.row["args"]]
         sockets = []
         for option, name in (("-serial", "console"), ("-qmp", "qmp.test"), ("-qmp", "qmp"),
                              ("-gdb", "gdb")):
             sockets += [option, f"unix:{self.path}/{name},server=on,wait=off"]
         self.process = subprocess.Popen(
-            [self.row["qemu"], "-accel", "tcg", *arguments, "-nic", "none", "-no-reboot",
+            [self.qemu, "-accel", "tcg", *self._arguments(), "-nic", "none", "-no-reboot",
              "-display", "none", *sockets],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         try:
             self._connect()
-            _, found = self._wait_for(rb"GUEST-SHELL|Kernel panic", 120)
+            _, found = self._wait_for(rb"GUEST-SHELL|Kernel panic", self.boot_timeout)
             if b"panic" in found[0]:
                 raise GuestPanic(self.row["name"])
-            self.run("export PATH=/bin:/sbin:/usr/bin; mount -t proc proc /proc")
+            # A prompt may come late, and stand before the next line's output.
+            self.run("PS1=; export PATH=/bin:/sbin:/usr/bin; mount -t proc proc /proc")
         except BaseException:
             self._stop()
             raise
@@ -75,6 +82,16 @@ class OldGuest:
 
     def __exit__(self, *_):
         self._stop()
+
+    def _arguments(self):
+        folder = str(FOLDER / self.row["name"])
+        arguments = [word.replace("{dir}", folder) for word in self.row["args"]]
+        if self.has_initramfs:
+            at = arguments.index("-initrd") + 1
+            with_musl = self.path / "initrd"
+            with_musl.write_bytes(Path(arguments[at]).read_bytes() + musl.overlay(self.row["arch"]))
+            arguments[at] = str(with_musl)
+        return arguments
 
     def _connect(self):
         deadline = time.monotonic() + 30
@@ -146,6 +163,14 @@ class OldGuest:
             self.run(f"printf '{octal}' >>{path}")
         self.run(f"[ -x {path} ] || chmod 755 {path}")
 
+    def counted_program(self):
+        """Where in the guest tests/guests/counted.c is, with a C library."""
+        if self.has_initramfs:
+            return musl.COUNTED
+        path = "/counted-uclibc"
+        self.upload(path, uclibc.counted())
+        return path
+
     def running(self):
         return self.process.poll() is None and self.monitor.command("query-status")["running"]
 
@@ -172,13 +197,7 @@ class OldGuest:
 
 
 class EqualsProc:
-    """Of one of the folder's guests, `row`: what swatd says is what the guest's own /proc says."""
-
-    row = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.guest = cls.enterClassContext(OldGuest(cls.row))
+    """Of one of the folder's guests: what swatd says is what the guest's own /proc says."""
 
     def tearDown(self):
         self.assertTrue(self.guest.running())

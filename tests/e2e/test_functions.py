@@ -7,23 +7,10 @@ from pathlib import Path
 
 import case
 import swatd
+from readelf import exported_functions
 
 # What the kernel documents: vdso(7).
 VDSO = {"__vdso_clock_gettime", "__vdso_getcpu", "__vdso_gettimeofday", "__vdso_time"}
-
-
-def readelf_functions(path):
-    """{(value, name)} of the functions that a file exports."""
-    text = subprocess.run(["readelf", "--dyn-syms", "--wide", path], check=True, text=True,
-                          stdout=subprocess.PIPE, timeout=60).stdout
-    found = set()
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) < 8 or fields[3] not in ("FUNC", "IFUNC") or fields[6] == "UND":
-            continue
-        if fields[4] in ("GLOBAL", "WEAK", "UNIQUE", "GNU_UNIQUE"):
-            found.add((int(fields[1], 16), fields[7].split("@")[0]))
-    return found
 
 
 class Functions(case.GuestCase):
@@ -48,7 +35,7 @@ class Functions(case.GuestCase):
             if offset == 0 and path.startswith("/") and (self.files / path[1:]).is_file():
                 # The lowest address of each of these files is 0: where offset 0 is, is the base.
                 functions |= {(start + value, Path(path).name, name)
-                              for value, name in readelf_functions(self.files / path[1:])}
+                              for value, name in exported_functions(self.files / path[1:])}
         return functions
 
     def assert_equal_readelf(self, pid):

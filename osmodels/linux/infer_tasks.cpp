@@ -178,13 +178,24 @@ MemberOffset tgid_behind(const std::vector<Blob>& samples, std::uint32_t pid_at,
   });
 }
 
-// Counters and times of a few tasks may happen to look like their numbers, but are there once.
-void infer_ids(const std::vector<Blob>& samples, std::uint32_t end, LinuxProfile& profile) {
+// Sets both to the first pair of which the second is at most `reach` bytes behind the first.
+void infer_ids_within(std::uint32_t reach, const std::vector<Blob>& samples, std::uint32_t end,
+                      LinuxProfile& profile) {
   profile.task_pid = first_offset(0, end, 4, [&](auto o) {
     if (!is_pid(samples, o)) return false;
-    profile.task_tgid = tgid_behind(samples, o, end, profile.task_list_of_tasks);
+    const std::uint32_t last = std::min(end, o + reach + 4);
+    profile.task_tgid = tgid_behind(samples, o, last, profile.task_list_of_tasks);
     return profile.task_tgid.has_value();
   });
+}
+
+// Counters and times of a few tasks may happen to look like their numbers, but are there once. In
+// 2.4 and early 2.6 other numbers are between the two. Since then they are neighbours, which tells
+// them from copies of the number: 7.3 has one far before. [include/linux/sched.h]
+void infer_ids(const std::vector<Blob>& samples, std::uint32_t end, LinuxProfile& profile) {
+  constexpr std::uint32_t kNeighbour = 4;
+  if (!profile.task_list_of_tasks) infer_ids_within(kNeighbour, samples, end, profile);
+  if (!profile.task_pid) infer_ids_within(end, samples, end, profile);
 }
 
 void infer_relations(const Tasks& tasks, std::uint32_t end, LinuxProfile& profile) {

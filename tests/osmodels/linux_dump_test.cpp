@@ -8,13 +8,17 @@
 #include <iostream>
 #include <set>
 
+#include "osmodels/linux/kernel_locator.hpp"
 #include "osmodels/model.hpp"
+#include "patched_view.hpp"
 
 namespace swat::os {
 namespace {
 
 using test::Attachment;
+using test::DumpView;
 using test::LinuxDump;
+using test::PatchedView;
 using test::Truth;
 
 bool is_worker(const std::string& name) { return name.starts_with("kworker/"); }
@@ -130,6 +134,32 @@ TEST_P(LinuxDump, InfersTheOffsetsThatBtfTells) {
       EXPECT_EQ(inferred.value_or(0), told.value_or(0)) << field.name;
     }
   }
+}
+
+// What 7.3 has for real.
+TEST_P(LinuxDump, TakesNoCopyOfThePidForIt) {
+  DumpView view(directory_);
+  const auto kernel = describe_linux(view);
+  ASSERT_TRUE(kernel) << kernel.error().what;
+  const Attachment guest = attach();
+  auto leaders = guest.linux_guest->model->processes();
+  ASSERT_TRUE(leaders) << leaders.error().what;
+  leaders->emplace_back().object = kernel->init_task;
+
+  PatchedView patched(view);
+  const auto located = locate_kernel(view);
+  ASSERT_TRUE(located) << located.error().what;
+  AddressSpace memory(view.ram(), *located->geometry, located->root);
+  const std::uint32_t copy = *kernel->profile.task_tasks - 16;  // accounts of the scheduler
+  for (const Process& leader : *leaders) {
+    const auto at = memory.translate(leader.object + copy);
+    ASSERT_TRUE(at) << at.error().what;
+    patched.ram().patch(at->at, leader.pid);
+  }
+  const auto inferred = attach_linux(patched, {.use_btf = false});
+  ASSERT_TRUE(inferred) << inferred.error().what;
+  EXPECT_EQ(inferred->profile.task_pid, kernel->profile.task_pid);
+  EXPECT_EQ(inferred->profile.task_tgid, kernel->profile.task_tgid);
 }
 
 // "running task: per-CPU offset 0x..."

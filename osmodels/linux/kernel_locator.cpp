@@ -192,10 +192,10 @@ Result<IdtGate> read_idt_gate(VirtualMemory& memory, Va idt_base, unsigned vecto
 
 Result<> copy_image(GuestView& guest, const std::vector<KernelLeaf>& run, LocatedKernel& kernel) {
   kernel.base = run.front().at;
-  kernel.bytes.resize(run.back().at + run.back().to.page_bytes - kernel.base);
+  kernel.bytes = ZeroedBytes(run.back().at + run.back().to.page_bytes - kernel.base);
   std::vector<PhysicalMemory::Piece> pieces;
   for (const KernelLeaf& leaf : run) {
-    const auto into = std::span(kernel.bytes).subspan(leaf.at - kernel.base, leaf.to.page_bytes);
+    const auto into = kernel.bytes.all().subspan(leaf.at - kernel.base, leaf.to.page_bytes);
     if (!pieces.empty() && pieces.back().at + pieces.back().into.size() == leaf.to.at &&
         pieces.back().into.data() + pieces.back().into.size() == into.data()) {
       pieces.back().into = {pieces.back().into.data(), pieces.back().into.size() + into.size()};

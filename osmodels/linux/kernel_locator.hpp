@@ -7,11 +7,11 @@
 // AArch64, i386: see kernel_locator_aarch64.cpp, kernel_locator_i386.cpp.
 #pragma once
 
-#include <cstddef>
 #include <vector>
 
 #include "osmodels/guest.hpp"
 #include "osmodels/linux/kernel_layout.hpp"
+#include "osmodels/linux/zeroed_bytes.hpp"
 #include "osmodels/page_table.hpp"
 #include "symbols/kernel_image.hpp"
 
@@ -21,12 +21,14 @@ struct LocatedKernel {
   const PageGeometry* geometry = nullptr;       // of the kernel's addresses
   const PageGeometry* user_geometry = nullptr;  // of the user's; the same where one table has both
   KernelLayout layout;
-  Pa root;                       // maps kernel and per-CPU data; may be a process's
-  Va entry;                      // an address of kernel text that the CPU itself names
-  Va base;                       // of the image
-  std::vector<std::byte> bytes;  // of the image; unmapped pages are zero
+  Pa root;            // maps kernel and per-CPU data; may be a process's
+  Va entry;           // an address of kernel text that the CPU itself names
+  Va base;            // of the image
+  ZeroedBytes bytes;  // of the image; unmapped pages are zero
 
-  [[nodiscard]] symbols::KernelImage image() const { return {base, bytes, layout.word_bytes}; }
+  [[nodiscard]] symbols::KernelImage image() const {
+    return {base, bytes.all(), layout.word_bytes};
+  }
 };
 
 // kNotFound: no Linux kernel is mapped there; kUnsupported: an architecture that has no row.

@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "osmodels/linux/kernel_run.hpp"
+
 namespace swat::os {
 namespace {
 
@@ -11,7 +13,7 @@ constexpr std::uint64_t kPage = 4096;
 // has 24 MiB in all.
 constexpr std::uint64_t kMostBefore = 16 << 20;
 constexpr std::uint64_t kMostBehind = 32 << 20;
-constexpr std::uint64_t kLeastImageBytes = 1 << 20;
+constexpr std::uint64_t kLeastMappedBytes = 1 << 20;
 // VMSPLIT_1G to VMSPLIT_3G. [arch/x86/Kconfig]
 constexpr std::uint64_t kPageOffsets[] = {0xc0000000, 0xb0000000, 0x80000000, 0x78000000,
                                           0x40000000};
@@ -63,17 +65,16 @@ VaRange window_around(const DirectMap& map) {
   return {Va{start}, Va{std::min<std::uint64_t>(low + kMostBehind, 0xfffff000)}};
 }
 
-// Pages that are not in the direct map, or not in RAM, stay zero.
-void copy_image(GuestView& guest, AddressSpace& space, const DirectMap& map, VaRange window,
-                LocatedKernel& kernel) {
-  kernel.base = window.start;
-  kernel.bytes.resize(window.size());
+// Page by page: a large one may begin before the window.
+std::vector<KernelLeaf> pages_in(AddressSpace& space, const DirectMap& map, VaRange window) {
+  std::vector<KernelLeaf> pages;
   for (Va at = window.start; at < window.end; at = at + kPage) {
     const Result<Translation> to = space.translate(at);
     if (!to || to->user || at.value - to->at.value != map.page_offset) continue;
-    const auto into = std::span(kernel.bytes).subspan(at - window.start, kPage);
-    if (!guest.ram().read(to->at, into)) std::ranges::fill(into, std::byte{0});
+    pages.push_back({at, *to});
+    pages.back().to.page_bytes = kPage;
   }
+  return pages;
 }
 
 }  // namespace
@@ -94,13 +95,13 @@ Result<LocatedKernel> locate_i386_kernel(GuestView& guest, const PageGeometry& g
     map = found;
     kernel.root = root;
   }
-  if (best < kLeastImageBytes) {
+  if (best < kLeastMappedBytes) {
     return fail(Errc::kNotFound, "no kernel code is mapped where 32-bit Linux has its own");
   }
   kernel.layout = {4, map->page_offset, root_bytes(geometry)};
   kernel.entry = map->entry;
   AddressSpace space(guest.ram(), geometry, kernel.root);
-  copy_image(guest, space, *map, window_around(*map), kernel);
+  SWAT_CHECK(copy_image(guest, pages_in(space, *map, window_around(*map)), kernel));
   return kernel;
 }
 

@@ -68,7 +68,7 @@ const PageGeometry& pae() { return *find_geometry("i386-pae"); }
 
 std::uint32_t word_at(const LocatedKernel& kernel, Va at) {
   std::uint32_t word = 0;
-  std::memcpy(&word, kernel.bytes.data() + (at - kernel.base), sizeof(word));
+  std::memcpy(&word, kernel.bytes.all().data() + (at - kernel.base), sizeof(word));
   return word;
 }
 

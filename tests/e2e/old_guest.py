@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 from pathlib import Path
 
 import musl
@@ -97,7 +98,10 @@ class OldGuest:
         deadline = time.monotonic() + 30
         while not all((self.path / name).exists() for name in ("console", "qmp.test", "gdb")):
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise GuestError(f"QEMU did not start: {(self.path / 'log').read_text()}")
+                said = (self.path / "log").read_text()
+                if "unsupported machine type" in said:
+                    raise unittest.SkipTest(said)  # 11.1 has lost pc-i440fx-2.12
+                raise GuestError(f"QEMU did not start: {said}")
             time.sleep(0.02)
         self.console = socket.socket(socket.AF_UNIX)
         self.console.connect(str(self.path / "console"))

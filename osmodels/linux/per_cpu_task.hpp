@@ -1,6 +1,6 @@
 // The running task in a slot of the per-CPU area, whose base a register has (x86_64, AArch64), or
-// the descriptor of one (i386); or in a variable of an i386 kernel for one CPU. On ARM: curr of the
-// CPU's run queue (run_queue_slots.hpp).
+// the descriptor of one (i386); or in a variable of an i386 kernel for one CPU. On ARM, and AArch64
+// until 4.9: curr of the CPU's run queue (run_queue_slots.hpp).
 #pragma once
 
 #include <optional>

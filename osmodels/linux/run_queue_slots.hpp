@@ -15,7 +15,7 @@
 namespace swat::os {
 
 // Offsets from `base`, what the booting CPU adds to the address of a per-CPU variable in the image,
-// the likeliest first. A 32-bit kernel alone.
+// the likeliest first.
 [[nodiscard]] std::vector<std::uint64_t> run_queue_slots(const CurrentTaskInput& input, Va base);
 
 }  // namespace swat::os

@@ -1,6 +1,7 @@
-// Which task runs, on kernels that keep it in no variable of a known name: ARM's run queue, and the
-// bottom of i386's kernel stacks. Tasks in an array of RAM, as large as they have to be.
-// [kernel/sched/sched.h, struct rq; arch/x86/include/asm/thread_info.h of Linux 4.8]
+// Which task runs, on kernels that keep it in no variable of a known name: the run queue of ARM and
+// of old AArch64, and the bottom of i386's kernel stacks. Tasks in an array of RAM, as large as
+// they have to be. [kernel/sched/sched.h, struct rq; arch/x86/include/asm/thread_info.h of
+// Linux 4.8]
 #include <gtest/gtest.h>
 
 #include <map>
@@ -154,6 +155,65 @@ TEST_F(RunningTask, IsInTheImageOfAKernelForOneCpuAlone) {
   const auto found = PerCpuTask::find(input());
   ASSERT_TRUE(found) << found.error().what;
   EXPECT_EQ((*found)->read(0, {})->tid, 3u);
+}
+
+// --- AArch64 until 4.9
+
+constexpr std::uint64_t kBase64 = 0xffffff8000000000;
+
+class RunningTask64 : public RunningTask {
+ protected:
+  RunningTask64() {
+    kind = Architecture::kAarch64;
+    registers = {{"TPIDR_EL1", kPerCpu}};
+    constexpr std::uint64_t kBlockOfTheKernel = 0x701;  // the first gigabyte of its half
+    memory.store(kRoot, kBlockOfTheKernel);
+    for (unsigned i = 0; i < 4; ++i) {
+      const std::uint64_t at = kTasks + i * kTaskBytes;
+      memory.store(at + kParent, task64(0));
+      memory.store(at + kLeader64, task64(i));
+    }
+  }
+  static LinuxProfile wide_profile() {
+    LinuxProfile wide = small_profile();
+    wide.layout = {8, kBase64, 4096};
+    wide.task_group_leader = kLeader64;
+    return wide;
+  }
+  static std::uint64_t task64(unsigned i) { return kBase64 + kTasks + i * kTaskBytes; }
+  void put_words64(std::uint64_t at, std::initializer_list<std::uint64_t> words) {
+    for (const std::uint64_t word : words) {
+      memory.store(at, word);
+      at += 8;
+    }
+  }
+  CurrentTaskInput input64() {
+    return {*this,        space64, profile64, tasks64, symbols, {Va{kBase64 + kImage}, image, 8},
+            Va{task64(0)}};
+  }
+
+  static constexpr std::uint32_t kLeader64 = 0x30;
+  AddressSpace space64{memory, *find_geometry("aarch64-4k-39-kernel"), Pa{kRoot}};
+  LinuxProfile profile64 = wide_profile();
+  TaskReader tasks64{memory, space64, profile64};
+};
+
+TEST_F(RunningTask64, IsInTheRunQueueWhereNoCodeNamesAnotherSlot) {
+  put_words64(kSlot + kPerCpu, {task64(3), task64(0), task64(2), 0xffff8ad0, 0});
+  const auto found = PerCpuTask::find(input64());
+  ASSERT_TRUE(found) << found.error().what;
+  EXPECT_NE((*found)->found_by().find("run queue"), std::string::npos);
+  EXPECT_EQ((*found)->read(0, {})->tid, 3u);
+  memory.store(kSlot + kPerCpu, task64(1));
+  EXPECT_EQ((*found)->read(0, {})->process.name, "init");
+}
+
+// What lies behind init_task, far away in the direct map, is not looked at.
+TEST_F(RunningTask64, IsLookedForBeforeTheIdleTaskAlone) {
+  CurrentTaskInput before = input64();
+  before.init_task = Va{kBase64 + kSlot};
+  put_words64(kSlot + kPerCpu, {task64(3), before.init_task.value, task64(2), 0xffff8ad0, 0});
+  EXPECT_TRUE(run_queue_slots(before, Va{kPerCpu}).empty());
 }
 
 // --- i386 until 4.8

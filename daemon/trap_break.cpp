@@ -1,6 +1,7 @@
 // Breakpoints: everywhere and on every accelerator, and dear: QEMU <= 10.1 flushes its whole
 // translation cache at each stop. The reference that other kinds are proven against.
 #include <algorithm>
+#include <array>
 
 #include "daemon/trap.hpp"
 #include "osmodels/x86/exit_path.hpp"
@@ -52,7 +53,9 @@ class BreakKind final : public TrapKind {
  private:
   static bool is_arm(os::SyscallEntry::Kind kind) {
     using Kind = os::SyscallEntry::Kind;
-    return kind == Kind::kSvc || kind == Kind::kArmSvc || kind == Kind::kArmOabiSvc;
+    constexpr std::array kOfArm = {Kind::kSvc, Kind::kAssemblySvc, Kind::kArmSvc,
+                                   Kind::kArmOabiSvc};
+    return std::ranges::find(kOfArm, kind) != kOfArm.end();
   }
 
   static void add(std::vector<Trap>& traps, const gdbproto::Point& point) {

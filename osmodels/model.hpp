@@ -74,9 +74,10 @@ struct SyscallEntry {
     kInt80,
     kInt2e,
     kSvc,
-    kCompatSvc,  // of 32-bit callers on AArch64
-    kArmSvc,     // of a 32-bit kernel
-    kArmOabiSvc  // of one that also knows the ABI before EABI
+    kCompatSvc,    // of 32-bit callers on AArch64
+    kAssemblySvc,  // of 64-bit callers on AArch64 until 4.18
+    kArmSvc,       // of a 32-bit kernel
+    kArmOabiSvc    // of one that also knows the ABI before EABI
   } kind;
   Va address;            // first instruction
   std::string found_by;  // "device state", "kernel symbol entry_SYSCALL_64", ...

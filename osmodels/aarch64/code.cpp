@@ -143,6 +143,16 @@ std::optional<Move> move_of(std::uint32_t word) {
   return Move{target(word), field(word, 16, 5)};
 }
 
+std::optional<Move> word_move_of(std::uint32_t word) {
+  if ((word & 0xffe0ffe0) != 0x2a0003e0) return {};
+  return Move{target(word), field(word, 16, 5)};
+}
+
+std::optional<Constant> constant_of(std::uint32_t word) {
+  if ((word & 0x7fe00000) != 0x52800000) return {};
+  return Constant{target(word), field(word, 5, 16)};
+}
+
 std::optional<RegisterBranch> register_branch_of(std::uint32_t word) {
   const bool links = (word & 0xfffffc1f) == 0xd63f0000;
   if (!links && (word & 0xfffffc1f) != 0xd61f0000) return {};

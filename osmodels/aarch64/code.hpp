@@ -55,6 +55,15 @@ struct Move {
   unsigned from;
 };
 [[nodiscard]] std::optional<Move> move_of(std::uint32_t word);
+// The same of the low halves, which zeroes the upper one of `to`.
+[[nodiscard]] std::optional<Move> word_move_of(std::uint32_t word);
+
+// MOVZ of the lowest 16 bits: all that `to` holds then.
+struct Constant {
+  unsigned to;
+  std::uint32_t value;
+};
+[[nodiscard]] std::optional<Constant> constant_of(std::uint32_t word);
 
 // BR and BLR: through which register. B and BL are no such branches.
 struct RegisterBranch {

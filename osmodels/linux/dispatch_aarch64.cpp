@@ -6,6 +6,7 @@
 #include "osmodels/aarch64/code.hpp"
 #include "osmodels/architecture.hpp"
 #include "osmodels/linux/blob.hpp"
+#include "osmodels/linux/dispatch_aarch64_assembly.hpp"
 #include "osmodels/linux/syscalls.hpp"
 
 namespace swat::os {
@@ -50,15 +51,14 @@ struct Code {
 
 class Aarch64Dispatch {
  public:
-  Aarch64Dispatch(VirtualMemory& kernel, const symbols::SymbolTable& symbols, const Way& way,
-                  const KernelLayout& layout)
-      : kernel_(kernel), symbols_(symbols), way_(way), layout_(layout) {
-    for (const symbols::Symbol& symbol : symbols.all()) {
+  Aarch64Dispatch(const Aarch64Kernel& kernel, const Way& way)
+      : kernel_(kernel.memory), symbols_(kernel.symbols), way_(way), layout_(kernel.layout) {
+    for (const symbols::Symbol& symbol : symbols_.all()) {
       addresses_.push_back(symbol.address);
       functions_.insert(symbol.address);
     }
     std::ranges::sort(addresses_);
-    found_.saves_callers = symbols.find(kTakesPtRegs).has_value();
+    found_.saves_callers = symbols_.find(kTakesPtRegs).has_value();
     found_.compat = way.kind == SyscallEntry::Kind::kCompatSvc;
     const auto* abi = linux_os::find_abi(way.kind);
     found_.handlers.resize(abi->names.size());
@@ -172,25 +172,51 @@ class Aarch64Dispatch {
   SyscallDispatch found_;
 };
 
-}  // namespace
-
-Result<std::vector<SyscallEntry>> find_aarch64_entries(const symbols::SymbolTable& symbols) {
-  std::vector<SyscallEntry> entries;
-  for (const Way& way : kWays) {
-    const auto* const name = std::ranges::find_if(
-        way.entries, [&](std::string_view known) { return symbols.find(known).has_value(); });
-    if (name == way.entries.end()) continue;
-    entries.push_back({way.kind, *symbols.find(*name), "kernel symbol " + std::string(*name)});
-  }
-  if (!entries.empty()) return entries;
-  return fail(Errc::kNotFound, "no kernel symbol of the entry of svc is known");
+const std::string_view* name_of_entry(const symbols::SymbolTable& symbols, const Way& way) {
+  return std::ranges::find_if(
+      way.entries, [&](std::string_view known) { return symbols.find(known).has_value(); });
 }
 
-Result<SyscallDispatch> find_aarch64_dispatch(VirtualMemory& kernel,
-                                              const symbols::SymbolTable& symbols, bool compat,
-                                              const KernelLayout& layout) {
-  if (symbols.empty()) return fail(Errc::kNotFound, "no kernel symbols");
-  return Aarch64Dispatch(kernel, symbols, kWays[compat ? 1 : 0], layout).find();
+Result<AssemblyDispatch> assembly_of(const Aarch64Kernel& kernel) {
+  if (!kernel.vectors) return fail(Errc::kNotFound, "the vectors are not known");
+  return find_assembly_dispatch(kernel.memory, *kernel.vectors, kernel.layout);
+}
+
+}  // namespace
+
+Aarch64Kernel aarch64_kernel(GuestView& guest, VirtualMemory& memory,
+                             const symbols::SymbolTable& symbols, const KernelLayout& layout) {
+  Aarch64Kernel kernel{memory, symbols, layout, symbols.find("vectors")};
+  // In user mode, with page-table isolation, it is the trampoline's.
+  const auto base = system_register(guest, 0, "VBAR");
+  if (!kernel.vectors && base) kernel.vectors = Va{*base};
+  return kernel;
+}
+
+Result<std::vector<SyscallEntry>> find_aarch64_entries(const Aarch64Kernel& kernel) {
+  std::vector<SyscallEntry> entries;
+  for (const Way& way : kWays) {
+    const auto* const name = name_of_entry(kernel.symbols, way);
+    if (name == way.entries.end()) continue;
+    entries.push_back(
+        {way.kind, *kernel.symbols.find(*name), "kernel symbol " + std::string(*name)});
+  }
+  if (!entries.empty()) return entries;
+  if (const auto found = assembly_of(kernel)) {
+    return std::vector<SyscallEntry>{
+        {SyscallEntry::Kind::kAssemblySvc, found->entry, "code behind the vectors"}};
+  }
+  return fail(Errc::kNotFound,
+              "no kernel symbol of the entry of svc is known, and no code behind the vectors");
+}
+
+Result<SyscallDispatch> find_aarch64_dispatch(const Aarch64Kernel& kernel, bool compat) {
+  const Way& way = kWays[compat ? 1 : 0];
+  if (name_of_entry(kernel.symbols, way) != way.entries.end()) {
+    return Aarch64Dispatch(kernel, way).find();
+  }
+  if (compat) return fail(Errc::kNotFound, "no kernel symbol of the entry of 32-bit callers");
+  return SWAT_TRY(assembly_of(kernel)).dispatch;
 }
 
 Result<DispatchedSyscall> read_aarch64_dispatched(GuestView& guest, unsigned vcpu,

@@ -5,8 +5,10 @@
 // invoke_syscall, or what it was inlined into, loads the handler out of sys_call_table and calls
 // it. 32-bit callers come by do_el0_svc_compat (el0_svc_compat_handler), to compat_sys_call_table.
 // [arch/arm64/kernel/entry-common.c, syscall.c of Linux 4.19 to 6.12]
+// Until 4.18: dispatch_aarch64_assembly.hpp.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "osmodels/linux/kernel_layout.hpp"
@@ -15,14 +17,23 @@
 
 namespace swat::os {
 
-// All need kernel symbols, of code alone. kNotFound: this kernel has no function of these names.
+// What is looked at. All references outlive it.
+struct Aarch64Kernel {
+  VirtualMemory& memory;
+  const symbols::SymbolTable& symbols;  // of code alone; none are needed until 4.18
+  const KernelLayout& layout;
+  std::optional<Va> vectors;
+};
+// Of Linux, as its symbols or a vCPU have it.
+[[nodiscard]] Aarch64Kernel aarch64_kernel(GuestView& guest, VirtualMemory& memory,
+                                           const symbols::SymbolTable& symbols,
+                                           const KernelLayout& layout);
+
+// kNotFound: this kernel has neither functions of these names nor that code.
+[[nodiscard]] Result<std::vector<SyscallEntry>> find_aarch64_entries(const Aarch64Kernel& kernel);
 // `compat`: of 32-bit callers.
-[[nodiscard]] Result<std::vector<SyscallEntry>> find_aarch64_entries(
-    const symbols::SymbolTable& symbols);
-[[nodiscard]] Result<SyscallDispatch> find_aarch64_dispatch(VirtualMemory& kernel,
-                                                            const symbols::SymbolTable& symbols,
-                                                            bool compat,
-                                                            const KernelLayout& layout);
+[[nodiscard]] Result<SyscallDispatch> find_aarch64_dispatch(const Aarch64Kernel& kernel,
+                                                            bool compat);
 // What `vcpu`, which stands before a load of `dispatch`, is about to call. kNotFound: it does not,
 // or the load is of another table.
 [[nodiscard]] Result<DispatchedSyscall> read_aarch64_dispatched(GuestView& guest, unsigned vcpu,

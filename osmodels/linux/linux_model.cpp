@@ -100,7 +100,7 @@ class LinuxModel final : public OsModel {
     return fail(Errc::kNotFound, "another address space", task.value);
   }
   Result<std::vector<SyscallEntry>> syscall_entries() override {
-    if (is_aarch64()) return find_aarch64_entries(symbols_);
+    if (is_aarch64()) return find_aarch64_entries(aarch64());
     if (is_arm()) return find_arm_entries(kernel_, entry_);
     return find_syscall_entries(guest_, kernel_, symbols_, profile_.layout);
   }
@@ -165,8 +165,12 @@ class LinuxModel final : public OsModel {
   [[nodiscard]] bool is_aarch64() const { return guest_.architecture() == Architecture::kAarch64; }
   [[nodiscard]] bool is_arm() const { return guest_.architecture() == Architecture::kArm; }
 
+  [[nodiscard]] Aarch64Kernel aarch64() {
+    return aarch64_kernel(guest_, kernel_, symbols_, profile_.layout);
+  }
+
   [[nodiscard]] Result<SyscallDispatch> find_dispatch(bool compat) {
-    if (is_aarch64()) return find_aarch64_dispatch(kernel_, symbols_, compat, profile_.layout);
+    if (is_aarch64()) return find_aarch64_dispatch(aarch64(), compat);
     if (is_arm()) return find_arm_dispatch(kernel_, entry_, compat, profile_.layout);
     return find_syscall_dispatch(kernel_, symbols_, entries_, compat, profile_.layout);
   }

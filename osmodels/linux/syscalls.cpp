@@ -124,7 +124,22 @@ constexpr SyscallAbi kAbis[] = {
      kAarch64Names,
      {},
      64},
-    // The same for 32-bit callers: r0 to r7 are the low halves of x0 to x7, and EABI alone is
+    // Where the vector has saved them, and calls no C yet: struct pt_regs is on top of the stack.
+    // [arch/arm64/kernel/entry.S of 3.7 to 4.18, kernel_entry and el0_svc]
+    {SyscallEntry::Kind::kAssemblySvc,
+     "svc",
+     "sp",
+     8,
+     {{{"sp", true, 0},
+       {"sp", true, 8},
+       {"sp", true, 16},
+       {"sp", true, 24},
+       {"sp", true, 32},
+       {"sp", true, 40}}},
+     kAarch64Names,
+     {},
+     64},
+    // As kSvc for 32-bit callers: r0 to r7 are the low halves of x0 to x7, and EABI alone is
     // known.
     // [arch/arm64/kernel/syscall.c, do_el0_svc_compat]
     {SyscallEntry::Kind::kCompatSvc,

@@ -56,15 +56,17 @@ class Cpu final : public GuestView {
   test::ArrayRam ram_{16};
 };
 
+void store_code(test::WordMemory& kernel, const Piece& piece) {
+  for (std::size_t i = 0; i < piece.words.size(); i += 2) {
+    const std::uint64_t high = i + 1 < piece.words.size() ? piece.words[i + 1] : 0;
+    kernel.store((piece.at + i * 4).value, high << 32 | piece.words[i]);
+  }
+}
+
 class Aarch64Dispatch : public testing::Test {
  protected:
   Aarch64Dispatch() {
-    for (const Piece& piece : kCode) {
-      for (std::size_t i = 0; i < piece.words.size(); i += 2) {
-        const std::uint64_t high = i + 1 < piece.words.size() ? piece.words[i + 1] : 0;
-        kernel.store((piece.at + i * 4).value, high << 32 | piece.words[i]);
-      }
-    }
+    for (const Piece& piece : kCode) store_code(kernel, piece);
     for (std::uint64_t i = 0; i < kNumbers; ++i) {
       const Va handler = kHandlers + i * 64;
       names.push_back({handler, 't', i == 0 ? "__arm64_sys_read" : "handler"});
@@ -80,7 +82,12 @@ class Aarch64Dispatch : public testing::Test {
     std::erase_if(names, [&](const symbols::Symbol& symbol) { return symbol.address == at; });
   }
   [[nodiscard]] Result<SyscallDispatch> find(bool compat = false) {
-    return find_aarch64_dispatch(kernel, symbols::SymbolTable(names), compat, kLayout);
+    const symbols::SymbolTable symbols(names);
+    return find_aarch64_dispatch({kernel, symbols, kLayout, {}}, compat);
+  }
+  [[nodiscard]] Result<std::vector<SyscallEntry>> entries() {
+    const symbols::SymbolTable symbols(names);
+    return find_aarch64_entries({kernel, symbols, kLayout, {}});
   }
   // As of el0_svc_common, about to load the handler.
   void stand_at_load(Va table, std::uint64_t number) {
@@ -137,7 +144,7 @@ TEST_F(Aarch64Dispatch, WordsThatAreNotAllHandlersAreNoTable) {
 }
 
 TEST_F(Aarch64Dispatch, EntriesAreTheSymbolsThatThereAre) {
-  const auto both = find_aarch64_entries(symbols::SymbolTable(names));
+  const auto both = entries();
   ASSERT_TRUE(both);
   ASSERT_EQ(both->size(), 2u);
   EXPECT_EQ(both->at(0).kind, Kind::kSvc);
@@ -145,9 +152,9 @@ TEST_F(Aarch64Dispatch, EntriesAreTheSymbolsThatThereAre) {
   EXPECT_EQ(both->at(1).kind, Kind::kCompatSvc);
   EXPECT_EQ(both->at(1).address, kCompatEntry);
   forget(kCompatEntry);  // CONFIG_COMPAT is not set
-  EXPECT_EQ(find_aarch64_entries(symbols::SymbolTable(names))->size(), 1u);
+  EXPECT_EQ(entries()->size(), 1u);
   forget(kEntry);
-  EXPECT_EQ(find_aarch64_entries(symbols::SymbolTable(names)).error().code, Errc::kNotFound);
+  EXPECT_EQ(entries().error().code, Errc::kNotFound);
 }
 
 TEST_F(Aarch64Dispatch, ReadsTheCallAtTheLoad) {
@@ -179,14 +186,93 @@ TEST_F(Aarch64Dispatch, TheResultIsInTheSavedRegisters) {
   const auto compat = find(true);
   ASSERT_TRUE(compat);
   const SyscallDispatch* const dispatches[] = {nullptr, &*compat};
-  const auto entries = *find_aarch64_entries(symbols::SymbolTable(names));
+  const auto both = *entries();
   stand_at_load(kCompatTable, 20);
   const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs};
-  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, entries), expected);
+  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, both), expected);
   cpu.registers = {{"pc", kEntry.value}, {"x0", kPtRegs.value}};
-  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, entries), expected);
+  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, both), expected);
   cpu.registers["pc"] += 4;
-  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, entries).error().code, Errc::kNotFound);
+  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, both).error().code, Errc::kNotFound);
+}
+
+// --- until 4.18
+
+constexpr Va kVectors{0xffff800000082000};
+constexpr Va kNoTable{0xffff8000001a4000};
+constexpr Va kAssemblyTable{0xffff8000001a5000};
+constexpr Va kTakesNumber{0xffff800000082010};
+constexpr Va kDirectLoad{0xffff800000082028};
+constexpr Va kTracedLoad{0xffff800000082040};
+constexpr std::uint64_t kCount = 270;
+// b over a nop; adrp x20, kNoTable; mov x0, x20; adrp x27, kAssemblyTable; mov w26, w8;
+// mov x25, #kCount; ...; ldr x16, [x27, x26, lsl #3]; blr x16; ...; the same load, but br x16;
+// ldp x0, x1, [sp]; the same load; blr x16; mov w26, w8
+const Piece kAssembly{
+    kVectors,
+    {0x14000002, 0xd503201f, 0xd0000914, 0xaa1403e0, 0xf000091b, 0x2a0803fa, 0xd28021d9, 0xa9116be0,
+     0xeb19035f, 0x54000082, 0xf87a7b70, 0xd63f0200, 0x14000001, 0xf87a7b70, 0xd61f0200, 0xa94007e0,
+     0xf87a7b70, 0xd63f0200, 0x2a0803fa}};
+
+class Aarch64Assembly : public testing::Test {
+ protected:
+  Aarch64Assembly() {
+    store_code(kernel, kAssembly);
+    kernel.store(kNoTable.value, 0);
+    for (std::uint64_t i = 0; i < kCount; ++i) {
+      const bool is_spare = i == 42 || (i >= 244 && i < 260);
+      kernel.store((kAssemblyTable + i * 8).value, (kHandlers + (is_spare ? 0 : i + 1) * 64).value);
+    }
+    kernel.store((kAssemblyTable + kCount * 8).value, kHandlers.value);  // of something else
+  }
+  [[nodiscard]] Aarch64Kernel looked_at() { return {kernel, symbols, kLayout, kVectors}; }
+
+  test::WordMemory kernel;
+  Cpu cpu;
+  symbols::SymbolTable symbols;
+};
+
+TEST_F(Aarch64Assembly, IsFoundBehindTheVectors) {
+  const auto dispatch = find_aarch64_dispatch(looked_at(), false);
+  ASSERT_TRUE(dispatch) << dispatch.error().what;
+  EXPECT_EQ(dispatch->table, kAssemblyTable);
+  EXPECT_EQ(dispatch->handlers.size(), kCount);
+  EXPECT_EQ(dispatch->handler(0), kHandlers + 64);
+  ASSERT_EQ(dispatch->loads.size(), 2u);
+  EXPECT_EQ(dispatch->loads[0].at, kDirectLoad);
+  EXPECT_EQ(dispatch->loads[1].at, kTracedLoad);
+}
+
+TEST_F(Aarch64Assembly, EntryIsWhereTheNumberIsTaken) {
+  const auto entries = find_aarch64_entries(looked_at());
+  ASSERT_TRUE(entries) << entries.error().what;
+  ASSERT_EQ(entries->size(), 1u);
+  EXPECT_EQ(entries->front().kind, Kind::kAssemblySvc);
+  EXPECT_EQ(entries->front().address, kTakesNumber);
+}
+
+TEST_F(Aarch64Assembly, CallersRegistersAreWhereTheyWere) {
+  const auto dispatch = find_aarch64_dispatch(looked_at(), false);
+  ASSERT_TRUE(dispatch);
+  cpu.registers = {{"pc", kDirectLoad.value}, {"x26", 56}, {"x27", kAssemblyTable.value}};
+  cpu.registers.insert({{"x0", 7}, {"x5", 9}, {"sp", kPtRegs.value}});
+  const auto call = read_aarch64_dispatched(cpu, 0, kernel, *dispatch);
+  ASSERT_TRUE(call) << call.error().what;
+  EXPECT_EQ(call->number, 56u);
+  EXPECT_EQ(call->arguments[0], 7u);
+  EXPECT_EQ(call->arguments[5], 9u);
+  const SyscallDispatch* const dispatches[] = {&*dispatch, nullptr};
+  const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs};
+  EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, {}), expected);
+}
+
+TEST_F(Aarch64Assembly, NumbersWithoutACallShareAHandlerOrItIsNoTable) {
+  kernel.store((kAssemblyTable + 250 * 8).value, kHandlers.value + 64);
+  EXPECT_EQ(find_aarch64_dispatch(looked_at(), false).error().code, Errc::kNotFound);
+}
+
+TEST_F(Aarch64Assembly, OfCompatCallersIsNotKnown) {
+  EXPECT_EQ(find_aarch64_dispatch(looked_at(), true).error().code, Errc::kNotFound);
 }
 
 // kernel_entry's load of __entry_task, twice; of something else once; and an MSR without a load of

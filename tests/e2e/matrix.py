@@ -57,7 +57,7 @@ class OldRow:
         return identifier(self.facts["name"])
 
     def guest(self, qemu=None, boot_timeout=120):
-        return old_guest.OldGuest(self.facts, qemu, boot_timeout)
+        return old_guest.of_row(self.facts, qemu, boot_timeout)
 
 
 def identifier(text):
@@ -97,8 +97,7 @@ DEBIAN = (
     Row("arm64-16k", "newest"),
 )
 
-# Of AArch64 there is one that says nothing, and that is not traced yet.
-OLD_ARCHITECTURES = ("i386", "x86_64", "arm")
+OLD_ARCHITECTURES = ("i386", "x86_64", "arm", "aarch64")
 
 # The counted programs of each architecture, and the entry that their system calls come by.
 PROGRAMS = {

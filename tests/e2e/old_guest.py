@@ -5,6 +5,7 @@ folder is used in place, and the tests that need it are skipped, loudly, where t
 initramfs a library and a program are added (musl.py), in a copy.
 """
 
+import gzip
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 import musl
 import swatd
 import uclibc
-from guest import QEMU, GuestError, Qmp, parse_maps_line, program_beside
+from guest import QEMU, ROOT, GuestError, Qmp, parse_maps_line, program_beside
 
 TRIES = 4
 FOLDER = Path(os.environ["SWAT_GUESTS"]) if "SWAT_GUESTS" in os.environ else None
@@ -35,6 +36,18 @@ def rows(architectures):
         return []
     return [row for row in json.loads((FOLDER / "guests.json").read_text())
             if row["arch"] in architectures]
+
+
+def static_program(name, *options, compiler="gcc"):
+    """A small static program of tests/guests without a libc, so that every kernel runs it."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / name
+        subprocess.run([compiler, "-Os", *options, "-static", "-nostdlib", "-ffreestanding",
+                        "-fno-pie", "-no-pie", "-fno-stack-protector",
+                        "-fno-asynchronous-unwind-tables", "-s",
+                        "-Wl,-N,--build-id=none,--no-warn-rwx-segments",
+                        ROOT / f"tests/guests/{name}.c", "-o", program], check=True)
+        return program.read_bytes()
 
 
 class OldGuest:
@@ -94,6 +107,11 @@ class OldGuest:
             arguments[at] = str(with_musl)
         return arguments
 
+    def _open_console(self):
+        console = socket.socket(socket.AF_UNIX)
+        console.connect(str(self.path / "console"))
+        return console
+
     def _connect(self):
         deadline = time.monotonic() + 30
         while not all((self.path / name).exists() for name in ("console", "qmp.test", "gdb")):
@@ -103,8 +121,7 @@ class OldGuest:
                     raise unittest.SkipTest(said)  # 11.1 has lost pc-i440fx-2.12
                 raise GuestError(f"QEMU did not start: {said}")
             time.sleep(0.02)
-        self.console = socket.socket(socket.AF_UNIX)
-        self.console.connect(str(self.path / "console"))
+        self.console = self._open_console()
         self.arrived = threading.Condition()
         self.text = b""
         threading.Thread(target=self._drain, daemon=True).start()
@@ -198,6 +215,61 @@ class OldGuest:
         """As parse_maps_line() gives them."""
         lines = self.run(f"cat /proc/{pid}/maps").splitlines()
         return [parse_maps_line(line) for line in lines if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line)]
+
+
+class FilesAsConsole:
+    """What a SilentGuest's shell reads and writes, with the methods of a socket."""
+
+    def __init__(self, folder):
+        self.typed = open(folder / "typed", "wb", buffering=0)
+        self.said = open(folder / "said", "a+b", buffering=0)
+        self.said.seek(0)
+        self.is_open = True
+
+    def sendall(self, data):
+        self.typed.write(data)
+
+    def recv(self, size):
+        while self.is_open:
+            if data := self.said.read(size):
+                return data
+            time.sleep(0.01)
+        return b""
+
+    def close(self):
+        self.is_open = False
+
+
+class SilentGuest(OldGuest):
+    """Of a kernel without a driver for any console: its /init is semihosting_console.c."""
+
+    def _arguments(self):
+        init = self.path / "init"
+        init.write_bytes(static_program("semihosting_console", compiler=self.row["arch"]
+                                        + "-linux-gnu-gcc"))
+        init.chmod(0o755)
+        own = subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], input=b"init\n", check=True,
+                             cwd=self.path, stdout=subprocess.PIPE).stdout
+        arguments = super()._arguments()
+        given = Path(arguments[arguments.index("-initrd") + 1])
+        # A file of a later archive replaces that of an earlier one.
+        (self.path / "initrd").write_bytes(given.read_bytes() + gzip.compress(own))
+        changes = {"-initrd": f"{self.path}/initrd",
+                   "-append": f"rdinit=/init -- {self.path}/typed {self.path}/said"}
+        for option, value in changes.items():
+            arguments[arguments.index(option) + 1] = value
+        return arguments + ["-semihosting-config", "enable=on,target=native,userspace=on"]
+
+    def _open_console(self):
+        console = FilesAsConsole(self.path)
+        console.sendall(b"echo GUEST-SHELL\n")
+        return console
+
+
+def of_row(row, qemu, boot_timeout):
+    """A context manager."""
+    kind = SilentGuest if row["marker"] is None else OldGuest
+    return kind(row, qemu, boot_timeout)
 
 
 class EqualsProc:

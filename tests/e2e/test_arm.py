@@ -6,15 +6,12 @@ for armel, and other series; and all that does not take seconds. Old kernels of 
 SWAT_GUESTS names, 2.6.32 to 4.19 (old_guest.py).
 """
 
-import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
 import case
 import matrix
+import old_guest
 import swatd
-from guest import ROOT
 from matrix import ALL
 from swatd import Trace
 
@@ -71,24 +68,15 @@ for row in matrix.debian_rows("armhf", "armhf-lpae", "armel"):
     globals().update(matrix.class_of(row, ArmAtLength if ALL else Arm, case.GuestCase))
 
 
-def counted_arm():
-    """A small static program without a libc, so that every kernel from v5 on runs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "counted_arm"
-        subprocess.run(["arm-linux-gnueabihf-gcc", "-Os", "-march=armv5te", "-marm",
-                        "-mfloat-abi=soft", "-static", "-nostdlib", "-ffreestanding", "-fno-pie",
-                        "-no-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-s",
-                        "-Wl,-N,--build-id=none,--no-warn-rwx-segments",
-                        ROOT / "tests/guests/counted_arm.c", "-o", program], check=True)
-        return program.read_bytes()
-
-
 class OldKernel(matrix.OldRowChecks):
     # Base of the numbers that the program's three ways in have; OABI is not in every kernel.
     BASES = {"eabi": 0, "thumb": 0, "oabi": 0x900000}
 
     def test_counts(self):
-        self.guest.upload("/counted_arm", counted_arm())
+        # Every kernel from v5 on runs it.
+        self.guest.upload("/counted_arm", old_guest.static_program(
+            "counted_arm", "-march=armv5te", "-marm", "-mfloat-abi=soft",
+            compiler="arm-linux-gnueabihf-gcc"))
         has_oabi = not self.row.facts["name"].startswith("linux-3.18")
         for options in ([], ["-e", "trace=getpid,openat"], ["--traps", "break"]):
             for way, base in self.BASES.items():

@@ -1,36 +1,26 @@
-"""swatd on old x86 kernels, 2.4.27 to 5.8, of the folder that SWAT_GUESTS names (old_guest.py).
+"""swatd on old x86 kernels, 2.4.27 to 5.8, and AArch64 4.4, of SWAT_GUESTS' folder (old_guest.py).
 
 Each is attached to blind. ps and modules are held against the guest's own /proc, and a counted
-program (counted32.c, counted64.c, uploaded through the console) must come out exact.
+program (counted32.c, counted64.c, counted_aarch64.c, uploaded through the console) must come out exact.
 """
 
-import subprocess
-import tempfile
+import errno
 import unittest
-from pathlib import Path
 
 import case
 import matrix
-from guest import ROOT
+from old_guest import static_program
 from swatd import Trace
 
-ROWS = matrix.old_rows("i386", "x86_64")
-
-
-def static_program(name, *options):
-    """A small static program without a libc, so that every kernel runs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / name
-        subprocess.run(["gcc", "-Os", *options, "-static", "-nostdlib", "-ffreestanding", "-fno-pie",
-                        "-no-pie", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-s",
-                        "-Wl,-N,--build-id=none,--no-warn-rwx-segments",
-                        ROOT / f"tests/guests/{name}.c", "-o", program], check=True)
-        return program.read_bytes()
+ROWS = matrix.old_rows("i386", "x86_64", "aarch64")
 
 
 class OldKernel(matrix.OldRowChecks):
+    def upload(self, program, *options, compiler="gcc"):
+        self.guest.upload(f"/{program}", static_program(program, *options, compiler=compiler))
+
     def assert_counts(self, program, options, entry):
-        self.guest.upload(f"/{program}", static_program(program, *options))
+        self.upload(program, *options)
         self.assert_traced(program, entry, "--names")
 
     def assert_traced(self, program, entry, *options, unseen=()):
@@ -42,16 +32,13 @@ class OldKernel(matrix.OldRowChecks):
             self.assertEqual(trace.events("syscall", pid=pid, name=what), [])
         return trace
 
-    def test_counts_of_int80(self):
-        self.assert_counts("counted32", ["-m32"], "int80")
-
 
 class OldKernel32(OldKernel):
     # What a kernel has no handler for is not seen in its table. openat came with 2.6.16.
     UNSEEN = {"2.4.27": ["openat"]}
 
     def test_counts_of_int80(self):
-        self.guest.upload("/counted32", static_program("counted32", "-m32"))
+        self.upload("counted32", "-m32")
         unseen = self.UNSEEN.get(self.row.facts["kernel"], [])
         for options in (["--names"], ["-e", "getpid,openat"]):
             with self.subTest(options):
@@ -61,11 +48,40 @@ class OldKernel32(OldKernel):
 
 
 class OldKernel64(OldKernel):
+    def test_counts_of_int80(self):
+        self.assert_counts("counted32", ["-m32"], "int80")
+
     def test_counts_of_syscall(self):
         self.assert_counts("counted64", ["-m64"], "syscall")
 
 
-KINDS = {"i386": OldKernel32, "x86_64": OldKernel64}
+class OldAarch64(OldKernel):
+    def setUp(self):
+        self.upload("counted_aarch64", compiler="aarch64-linux-gnu-gcc")
+
+    def test_counts_of_svc(self):
+        for options in (["--names"], ["-e", "getpid,openat"], ["--names", "--traps", "break"]):
+            with self.subTest(options):
+                self.assert_traced("counted_aarch64", "svc", *options)
+
+    def test_fields_of_a_system_call(self):
+        for trap in ("table", "break"):
+            with self.subTest(trap):
+                trace = self.assert_traced("counted_aarch64", "svc", "--names", "--traps", trap)
+                opened = trace.events("syscall", process="counted_aarch64", name="openat")
+                self.assertEqual({event["number"] for event in opened}, {56})
+                self.assertEqual({int(event["args"][0], 16) & 0xFFFFFFFF for event in opened},
+                                 {0xFFFFFF9C})  # AT_FDCWD
+
+    def test_results(self):
+        with Trace(self.guest, "--names", "--returns") as trace:
+            pid, expected = case.counted(self.guest.run("/counted_aarch64 30", timeout=200))
+        for name, result in (("getpid", pid), ("openat", -errno.ENOENT)):
+            results = [event["result"] for event in trace.events("return", pid=pid, name=name)]
+            self.assertEqual(results, [result] * expected[name])
+
+
+KINDS = {"i386": OldKernel32, "x86_64": OldKernel64, "aarch64": OldAarch64}
 for row in ROWS:
     globals().update(matrix.class_of(row, KINDS[row.facts["arch"]], unittest.TestCase))
 

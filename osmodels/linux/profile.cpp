@@ -48,9 +48,17 @@ constexpr ProfileField kFields[] = {
 std::span<const ProfileField> profile_fields() { return kFields; }
 
 Result<> check_complete(const LinuxProfile& profile) {
+  // task_struct, the largest, has some 10 KB. Whole structures are read up to their last member, so
+  // without a limit a guest chooses how much is allocated for each.
+  constexpr std::uint32_t kFurthestMember = 1 << 16;
   for (const ProfileField& field : kFields) {
-    if (field.required && !(profile.*field.member)) {
+    const MemberOffset member = profile.*field.member;
+    if (field.required && !member) {
       return fail(Errc::kNotFound, profile.source + " does not tell " + std::string(field.name));
+    }
+    if (member && *member >= kFurthestMember) {
+      return fail(Errc::kBadImage, profile.source + " has " + std::string(field.name) +
+                                       " further out than any structure is large");
     }
   }
   if (!profile.task_group_leader && !profile.task_list_of_tasks) {

@@ -85,7 +85,8 @@ struct ProfileField {
 [[nodiscard]] Result<LinuxProfile> profile_from_btf(const symbols::Btf& btf,
                                                     const KernelLayout& layout);
 
-// The first required field that is missing, so that a model is never built on half a profile.
+// The first required field that is missing, so that a model is never built on half a profile; and
+// the first, required or not, that no structure is large enough for.
 [[nodiscard]] Result<> check_complete(const LinuxProfile& profile);
 
 }  // namespace swat::os

@@ -52,6 +52,18 @@ TEST(CachedProfile, IsRefusedWhereverItIsCutOrChanged) {
   }
 }
 
+// BTF has 32 bits for an offset: the guest would choose how much of our memory a structure takes.
+TEST(CachedProfile, IsRefusedWithAMemberFurtherOutThanStructuresAreLarge) {
+  for (const ProfileField& field : profile_fields()) {
+    LinuxProfile profile = sample().profile;
+    EXPECT_TRUE(check_complete(profile));
+    profile.*field.member = 0xfffffff0;
+    const Result<> checked = check_complete(profile);
+    ASSERT_FALSE(checked) << field.name;
+    EXPECT_EQ(checked.error().code, Errc::kBadImage);
+  }
+}
+
 TEST(CachedProfile, IsOfOneKernelOnly) {
   const std::string text = to_text(sample(), kBanner);
   EXPECT_FALSE(parse_cached_profile(text, "Linux version 6.1.0-2-amd64", kX86_64Layout));

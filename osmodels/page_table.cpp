@@ -1,7 +1,9 @@
 #include "osmodels/page_table.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
+#include <ranges>
 
 #include "osmodels/page_geometry.hpp"
 
@@ -47,10 +49,9 @@ class LeafWalk {
       if (got.error().code == Errc::kFault) return true;  // a hostile or torn entry: nothing there
       return tl::unexpected(got.error());
     }
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = first_entry(base, shape, count); i < count; ++i) {
       const std::uint64_t start = address_of(base, shape, i);
-      const std::uint64_t end = start + ((std::uint64_t{1} << shape.shift) - 1);
-      if (end < first_ || start > last_) continue;
+      if (start > last_) break;
       if (!SWAT_TRY(entry(entry_of(geometry_, bytes, i), level, start, rights))) return false;
     }
     return true;
@@ -61,6 +62,15 @@ class LeafWalk {
     const std::uint64_t at = base + (std::uint64_t{index} << shape.shift);
     const bool upper = geometry_.half == Half::kBoth && (at >> (geometry_.va_bits - 1) & 1) != 0;
     return upper ? at | ~((std::uint64_t{1} << geometry_.va_bits) - 1) : at;
+  }
+
+  // The first of `count` that does not end before the range: their addresses ascend.
+  std::size_t first_entry(std::uint64_t base, const Level& shape, std::size_t count) const {
+    const std::uint64_t to_last = (std::uint64_t{1} << shape.shift) - 1;
+    const auto indices = std::views::iota(std::size_t{0}, count);
+    const auto first = std::ranges::partition_point(
+        indices, [&](std::size_t i) { return address_of(base, shape, i) + to_last < first_; });
+    return static_cast<std::size_t>(first - indices.begin());
   }
 
   Result<bool> entry(std::uint64_t raw, std::size_t level, std::uint64_t start,

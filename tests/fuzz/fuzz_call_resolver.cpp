@@ -7,6 +7,7 @@
 #include <span>
 
 #include "daemon/call_resolver.hpp"
+#include "input.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -15,22 +16,6 @@ constexpr Va kApp{0x400000};
 constexpr Va kLib{0x500000};
 constexpr std::uint64_t kSlots = 0x40;
 constexpr std::uint64_t kModuleBytes = 0x1000;
-
-class Bytes final : public VirtualMemory {
- public:
-  explicit Bytes(std::span<const std::byte> bytes) : bytes_(bytes) {}
-  [[nodiscard]] Result<> read(Va at, std::span<std::byte> into) override {
-    const std::uint64_t offset = at - kApp;
-    if (offset > bytes_.size() || bytes_.size() - offset < into.size()) {
-      return fail(Errc::kFault, "not there", at.value);
-    }
-    std::memcpy(into.data(), bytes_.data() + offset, into.size());
-    return {};
-  }
-
- private:
-  std::span<const std::byte> bytes_;
-};
 
 LoadedModule module_of(Va base, const char* path, Image image) {
   os::Module module;
@@ -57,7 +42,7 @@ void resolve(std::span<const std::byte> input) {
   std::uint64_t numbers[2];
   if (input.size() < sizeof(numbers)) return;
   std::memcpy(numbers, input.data(), sizeof(numbers));
-  Bytes memory(input.subspan(sizeof(numbers)));
+  fuzz::SpanMemory memory(kApp, input.subspan(sizeof(numbers)));
   ProcessView view = program();
   CallSite site{};
   site.watch = kApp + kSlots;

@@ -1,53 +1,20 @@
-// Any bytes as the memory around an ELF header. Seeds: libraries linked with --nmagic, which are
-// their own memory image (tests/symbols/samples).
-#include <algorithm>
+// Any bytes as the memory around an ELF header: the address of the header, of eight bytes, and what
+// is from there on as RAM (input.hpp). Seeds: libraries linked with --nmagic, which are their own
+// memory image (tests/symbols/samples), and what cut_memory took out of processes.
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <optional>
-#include <span>
 
+#include "input.hpp"
 #include "symbols/elf_image.hpp"
 
-namespace swat::symbols {
+namespace swat::fuzz {
 namespace {
 
-constexpr Va kBase{0x10000};
-constexpr std::uint64_t kPage = 4096;
+using namespace symbols;
 
-class Bytes final : public VirtualMemory {
- public:
-  explicit Bytes(std::span<const std::byte> bytes, std::optional<std::uint64_t> lost = {})
-      : bytes_(bytes), lost_(lost) {}
-
-  [[nodiscard]] Result<> read(Va at, std::span<std::byte> into) override {
-    while (!into.empty()) {
-      const std::uint64_t offset = at - kBase;
-      if (offset >= bytes_.size() || offset / kPage == lost_) {
-        return fail(Errc::kFault, "not mapped", at.value);
-      }
-      const std::uint64_t rest = std::min(kPage - offset % kPage, bytes_.size() - offset);
-      const auto n = std::min<std::size_t>(rest, into.size());
-      std::memcpy(into.data(), bytes_.data() + offset, n);
-      into = into.subspan(n);
-      at = at + n;
-    }
-    return {};
-  }
-
- private:
-  std::span<const std::byte> bytes_;
-  std::optional<std::uint64_t> lost_;
-};
-
-void require(bool holds) {
-  if (!holds) std::abort();
-}
-
-void read_all(Bytes& memory) {
-  const auto image = ElfImage::open(memory, kBase);
+void read_all(VirtualMemory& memory, Va base) {
+  const auto image = ElfImage::open(memory, base);
   if (!image) return;
-  require(image->extent().contains(kBase));
+  require(image->extent().contains(base));
   if (const auto exports = image->exports(memory)) {
     for (const ElfExport& e : *exports) require(image->extent().contains(e.address));
   }
@@ -59,13 +26,17 @@ void read_all(Bytes& memory) {
 }
 
 }  // namespace
-}  // namespace swat::symbols
+}  // namespace swat::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto bytes = std::as_bytes(std::span(data, size));
-  swat::symbols::Bytes whole(bytes);
-  swat::symbols::read_all(whole);
-  swat::symbols::Bytes holed(bytes, 1);
-  swat::symbols::read_all(holed);
+  using namespace swat::fuzz;
+  static InputRam ram(InputRam::Others::kAreMissing);
+  Input input(data, size);
+  const swat::Va base{input.take<std::uint64_t>()};
+  ram.load(input);
+  InputMemory whole(ram, base);
+  read_all(whole, base);
+  InputMemory holed(ram, base, 1);
+  read_all(holed, base);
   return 0;
 }

@@ -35,6 +35,7 @@ struct Segment {
   std::uint64_t offset;
   std::uint64_t address;
   std::uint64_t size_bytes;  // in memory
+  std::uint64_t file_bytes;
   std::uint64_t alignment;
 };
 
@@ -58,6 +59,7 @@ Segment decode_segment(std::span<const std::byte> bytes, std::size_t index) {
           .offset = raw.p_offset,
           .address = raw.p_vaddr,
           .size_bytes = raw.p_memsz,
+          .file_bytes = raw.p_filesz,
           .alignment = raw.p_align};
 }
 
@@ -152,7 +154,10 @@ Result<> place_segments(const std::vector<Segment>& segments, ElfLayout& layout)
       layout.dynamic = *where;
     }
     if (!where) continue;
-    if (segment.type == PT_LOAD && (segment.flags & PF_X) != 0) layout.executable.push_back(*where);
+    if (segment.type == PT_LOAD) {
+      layout.loads.push_back({*where, segment.offset, std::min(segment.file_bytes, where->size()),
+                              (segment.flags & PF_W) != 0, (segment.flags & PF_X) != 0});
+    }
     if (segment.type == PT_NOTE) layout.notes.push_back({*where, segment.alignment == 8 ? 8U : 4U});
   }
   return {};

@@ -66,6 +66,7 @@ class ElfImage {
   [[nodiscard]] std::uint64_t entry() const { return layout_.entry.value; }
   [[nodiscard]] VaRange extent() const { return layout_.extent; }  // all PT_LOAD, page aligned
   [[nodiscard]] std::optional<VaRange> dynamic() const { return layout_.dynamic; }
+  [[nodiscard]] const ElfLayout& layout() const { return layout_; }
 
   // Functions that other modules can call: STT_FUNC, STT_GNU_IFUNC and, with code behind them,
   // STT_NOTYPE; defined, global, weak or unique. Count from DT_GNU_HASH, else DT_HASH, else the

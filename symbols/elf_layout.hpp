@@ -1,6 +1,7 @@
 // What the program headers of a mapped ELF image say: the ground that its tables are looked up on.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -24,6 +25,14 @@ struct ElfLimits {
 };
 
 struct ElfLayout {
+  // A PT_LOAD, not to whole pages.
+  struct Load {
+    VaRange where;
+    std::uint64_t file_offset;
+    std::uint64_t file_bytes;  // the rest is zeros
+    bool writable;
+    bool executable;
+  };
   struct Notes {
     VaRange where;
     std::uint32_t alignment;  // of a note's parts: 4 or 8
@@ -35,7 +44,7 @@ struct ElfLayout {
   std::uint64_t load_bias = 0;
   Va entry;
   VaRange extent;
-  std::vector<VaRange> executable;
+  std::vector<Load> loads;
   std::optional<VaRange> dynamic;
   std::vector<Notes> notes;
 
@@ -49,10 +58,8 @@ struct ElfLayout {
     return extent.contains(start) && size_bytes <= extent.end - start;
   }
   [[nodiscard]] bool is_code(Va address) const {
-    for (const VaRange& segment : executable) {
-      if (segment.contains(address)) return true;
-    }
-    return false;
+    return std::ranges::any_of(
+        loads, [&](const Load& load) { return load.executable && load.where.contains(address); });
   }
 };
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,13 @@ struct ReferenceFile {
 
 // Nothing when there is no readelf, or it does not know the file.
 [[nodiscard]] std::optional<ReferenceFile> read_with_readelf(const std::filesystem::path& file);
+
+// .symtab's, and which sections have code, as readelf numbers them.
+struct ReferenceSymtab {
+  std::vector<ReferenceSymbol> symbols;
+  std::set<std::string> code_sections;
+};
+[[nodiscard]] std::optional<ReferenceSymtab> symtab_with_readelf(const std::filesystem::path& file);
 
 // Without versions: LIEF 0.9 gives a symbol the last name of its version definition, which is that
 // of the version's parent (libz's adler32_combine@ZLIB_1.2.2 as ZLIB_1.2.0.8).

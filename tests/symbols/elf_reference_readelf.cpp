@@ -135,4 +135,24 @@ std::optional<ReferenceFile> read_with_readelf(const std::filesystem::path& path
   return Parser().take(*text);
 }
 
+// "  [ 7] .text  PROGBITS  00000000004010c0 0010c0 07616e 00  AX  0   0 64"
+std::optional<ReferenceSymtab> symtab_with_readelf(const std::filesystem::path& path) {
+  const std::string file = " '" + path.string() + "' 2>/dev/null";
+  const auto sections = output_of("LC_ALL=C readelf -S -W" + file);
+  const auto symbols = output_of("LC_ALL=C readelf -s -W" + file);
+  if (!sections || !symbols || symbols->empty()) return {};
+  ReferenceSymtab out;
+  std::istringstream lines(*sections);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t open = line.find('[');
+    const std::size_t close = line.find(']');
+    if (open == line.npos || close == line.npos) continue;
+    const auto row = words(line.substr(close + 1));
+    const std::string number = words(line.substr(open + 1, close - open - 1)).at(0);
+    if (row.size() > 6 && row[6].find('X') != std::string::npos) out.code_sections.insert(number);
+  }
+  for (auto& [index, symbol] : Parser().take(*symbols).symbols) out.symbols.push_back(symbol);
+  return out;
+}
+
 }  // namespace swat::symbols

@@ -63,9 +63,9 @@ Result<> print_modules(os::OsModel& model, std::optional<std::uint32_t> pid) {
 }
 
 Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
-                         const std::string& glob) {
+                         const std::string& glob, std::shared_ptr<const RootFolder> files) {
   const FunctionPattern pattern = SWAT_TRY(FunctionPattern::parse(glob));
-  ImageCache images;
+  ImageCache images(std::move(files));
   return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
     const auto memory = model.memory(process);
     for (const os::Module& module : os::modules_of(SWAT_TRY(model.mappings(process)))) {

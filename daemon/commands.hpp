@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "daemon/planner.hpp"
+#include "daemon/root_folder.hpp"
 #include "daemon/vm.hpp"
 #include "osmodels/model.hpp"
 
@@ -14,9 +16,10 @@ namespace swat::daemon {
 
 [[nodiscard]] Result<> print_processes(os::OsModel& model);
 [[nodiscard]] Result<> print_modules(os::OsModel& model, std::optional<std::uint32_t> pid);
-// `glob` is NAME or MODULE!NAME.
+// `glob` is NAME or MODULE!NAME. `files`: of the guest, on this host; null for none.
 [[nodiscard]] Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
-                                       const std::string& glob);
+                                       const std::string& glob,
+                                       std::shared_ptr<const RootFolder> files);
 // Structure offsets, a line each; all of it as a symbol table for Volatility 3 goes to the file
 // `isf`, if that is not "". Without BTF they are inferred, whatever the kernel says of itself.
 [[nodiscard]] Result<> print_profile(os::GuestView& guest, const std::string& isf, bool use_btf);

@@ -94,7 +94,7 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
     case Command::kModules:
       return print_modules(*model, options.pid);
     case Command::kFunctions:
-      return print_functions(*model, options.pid, options.glob);
+      return print_functions(*model, options.pid, options.glob, options.trace.files);
     case Command::kDoctor:
       return print_doctor(vm, *model, planner, options.trace.selection);
     case Command::kProfile:

@@ -11,6 +11,7 @@ namespace {
 struct Raw {
   std::string gdb;
   std::string qmp;
+  std::string files;
   double duration_s = 0;
   std::uint64_t max_events = 0;
   std::string rate_cap;
@@ -36,6 +37,9 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--ram", options.attach.ram,
                  "how to read guest RAM (default: the best that works)")
       ->check(CLI::IsMember({"file", "process", "stub"}));
+  app.add_option("--files", raw.files,
+                 "root file system of the guest, unpacked in DIR: names of functions of static "
+                 "programs, and what is not paged in");
   app.add_flag("!--no-profile-cache", options.profile_cache,
                "find everything anew, and keep nothing of this kernel for the next run");
   app.add_flag("-v,--verbose", options.verbosity, "tell decisions (-v), wire bytes (-vv)");
@@ -197,6 +201,7 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (!raw.rate_cap.empty()) options.rate_cap = SWAT_TRY(rate_of(raw.rate_cap));
   if (raw.max_events > 0) options.trace.max_events = raw.max_events;
   if (raw.pid != 0) options.pid = raw.pid;
+  if (!raw.files.empty()) options.trace.files = SWAT_TRY(RootFolder::open(raw.files));
   for (const std::string& text : raw.functions) {
     options.trace.breaks.functions.push_back(SWAT_TRY(FunctionPattern::parse(text)));
   }

@@ -54,8 +54,9 @@ struct ProcessView {
 
 class ProcessTable {
  public:
-  // `model` outlives this.
-  explicit ProcessTable(os::OsModel& model) : model_(model) {}
+  // `model` outlives this. `files`: of the guest, on this host; null for none.
+  explicit ProcessTable(os::OsModel& model, std::shared_ptr<const RootFolder> files = nullptr)
+      : model_(model), images_(std::move(files)) {}
 
   struct Change {
     bool is_new = false;  // not seen before, or not in this address space

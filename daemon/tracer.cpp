@@ -27,7 +27,7 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       log_(log),
       planner_(std::move(planner)),
       options_(std::move(options)),
-      processes_(model),
+      processes_(model, options_.files),
       traps_(vm.session()),
       module_traps_(processes_, traps_, log,
                     options_.selection.calls.is_none() ? nullptr : planner_.imports(),

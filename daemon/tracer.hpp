@@ -34,8 +34,9 @@ struct TraceOptions {
   std::optional<std::uint64_t> max_events;
   FunctionBreaks breaks;
   Selection selection;
-  bool returns = false;       // of syscalls, as well
-  bool call_returns = false;  // of functions
+  bool returns = false;                               // of syscalls, as well
+  bool call_returns = false;                          // of functions
+  std::shared_ptr<const RootFolder> files = nullptr;  // of the guest, on this host; null for none
 };
 
 class Tracer {

@@ -186,6 +186,14 @@ TEST(Options, AreRefusedWithValuesThatThereAreNot) {
   }
 }
 
+TEST(Options, NameAFolderOfTheGuestsFiles) {
+  EXPECT_EQ(parsed({}).trace.files, nullptr);
+  const auto options = parsed({"--files", "/"});
+  ASSERT_NE(options.trace.files, nullptr);
+  EXPECT_EQ(options.trace.files->name(), "/");
+  expect_refused({"--gdb", "h:1", "--files", "/nonexistent/swatd"});
+}
+
 TEST(Options, AreRefusedWithoutTheirValue) {
   for (const char* word :
        {"--qmp", "--os", "--ram", "--traps", "--log", "--json", "--duration", "--max-events",

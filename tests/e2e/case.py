@@ -2,10 +2,12 @@
 
 import re
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import swatd
-from guest import Guest, named
+from guest import Guest, named, unpack
 from swatd import SWATD
 
 SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
@@ -38,6 +40,18 @@ class GuestCase(unittest.TestCase):
     def assert_progress(self):
         """busy.c, started before, goes on."""
         self.assertTrue(self.guest.progresses(5), "the guest stands still")
+
+
+class Unpacked:
+    """For a GuestCase: `root` has the guest's root file system on this host."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        temporary = tempfile.TemporaryDirectory(prefix="swatd-root-")
+        cls.addClassCleanup(temporary.cleanup)
+        cls.root = Path(temporary.name)
+        unpack(cls.guest.directory, cls.root)
 
 
 class EqualsProc:

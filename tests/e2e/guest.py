@@ -86,6 +86,15 @@ def fetch(kernel="6.1", arch="amd64"):
     return Path(done.stdout.strip())
 
 
+def unpack(directory, into):
+    """The files of a guest that fetch() has put together."""
+    with open(directory / "initrd.gz", "rb") as packed:
+        unpacked = subprocess.run(["gzip", "-dc"], stdin=packed, check=True,
+                                  stdout=subprocess.PIPE).stdout
+    subprocess.run(["cpio", "--quiet", "-id", "--no-absolute-filenames"], cwd=into,
+                   input=unpacked, check=True)
+
+
 class Qmp:
     """A QMP client; events are kept in `events`."""
 

@@ -1,8 +1,6 @@
 """`swatd functions`, read from guest memory, against readelf on the same files outside the guest."""
 
 import re
-import subprocess
-import tempfile
 from pathlib import Path
 
 import case
@@ -13,18 +11,10 @@ from readelf import exported_functions
 VDSO = {"__vdso_clock_gettime", "__vdso_getcpu", "__vdso_gettimeofday", "__vdso_time"}
 
 
-class Functions(case.GuestCase):
+class Functions(case.Unpacked, case.GuestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        temporary = tempfile.TemporaryDirectory(prefix="swatd-initrd-")
-        cls.addClassCleanup(temporary.cleanup)
-        cls.files = Path(temporary.name)
-        with open(cls.guest.directory / "initrd.gz", "rb") as packed:
-            unpacked = subprocess.run(["gzip", "-dc"], stdin=packed, check=True,
-                                      stdout=subprocess.PIPE).stdout
-        subprocess.run(["cpio", "--quiet", "-id", "--no-absolute-filenames"], cwd=cls.files,
-                       input=unpacked, check=True)
         cls.busy = cls.guest.start_busy("calls")
         cls.dlopener = cls.guest.start_dlopener(3)
 
@@ -32,10 +22,10 @@ class Functions(case.GuestCase):
         """{(address, module, name)} by readelf and /proc/PID/maps."""
         functions = set()
         for start, _, offset, _, path in self.guest.proc_truth()[pid]["maps"]:
-            if offset == 0 and path.startswith("/") and (self.files / path[1:]).is_file():
+            if offset == 0 and path.startswith("/") and (self.root / path[1:]).is_file():
                 # The lowest address of each of these files is 0: where offset 0 is, is the base.
                 functions |= {(start + value, Path(path).name, name)
-                              for value, name in exported_functions(self.files / path[1:])}
+                              for value, name in exported_functions(self.root / path[1:])}
         return functions
 
     def assert_equal_readelf(self, pid):

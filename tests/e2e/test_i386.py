@@ -6,9 +6,10 @@ import dataclasses
 import case
 import matrix
 from swatd import Trace
+from test_static import StaticProgram
 
 
-class I386(matrix.RowChecks):
+class I386(StaticProgram, matrix.RowChecks):
     def trace_of(self, program, *arguments):
         with Trace(self.guest, "--names") as trace:
             pid, expected = self.count(program, *arguments)

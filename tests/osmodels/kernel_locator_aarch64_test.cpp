@@ -62,7 +62,7 @@ TEST(Aarch64Locator, TakesCodeAndWhatLiesAroundIt) {
   EXPECT_EQ(kernel->entry, Va{kImageVa + kBlockBytes});
   ASSERT_EQ(kernel->bytes.size(), 4 * kBlockBytes);
   std::uint32_t word = 0;
-  std::memcpy(&word, kernel->bytes.data() + 3 * kBlockBytes, sizeof(word));
+  std::memcpy(&word, kernel->bytes.all().data() + 3 * kBlockBytes, sizeof(word));
   EXPECT_EQ(word, 0x12345678u);
   EXPECT_EQ(kernel->layout.lowest_address, 0xffff'0000'0000'0000u);
   EXPECT_EQ(kernel->layout.word_bytes, 8u);

@@ -67,7 +67,8 @@ TEST_P(ArmSplits, AreFoundByTheVectorOfSvc) {
   EXPECT_EQ(kernel->layout.root_alignment, 0x4000u);
   EXPECT_EQ(kernel->root, Pa{kRoot});
   std::uint32_t word = 0;
-  std::memcpy(&word, kernel->bytes.data() + (Va{GetParam() + kData} - kernel->base), sizeof(word));
+  std::memcpy(&word, kernel->bytes.all().data() + (Va{GetParam() + kData} - kernel->base),
+              sizeof(word));
   EXPECT_EQ(word, 0x12345678u);
 }
 

@@ -1,5 +1,5 @@
-// The machine's own CPU, one instruction at a time: a child process whose registers and memory are
-// set, stepped and read by ptrace(2).
+// The machine's own CPU in 64-bit mode, one instruction at a time: a child process whose registers
+// and memory are set, stepped and read by ptrace(2).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,9 +24,8 @@ class RealCpu {
   static constexpr std::size_t kPage = 4096;
 
   RealCpu() {
-    // Below 4 GiB, so that 32-bit code reaches it too.
     void* at = mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE | PROT_EXEC,
-                    MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return;
     shared_ = static_cast<std::uint8_t*>(at);
     child_ = fork();
@@ -58,11 +57,9 @@ class RealCpu {
     return value;
   }
 
-  // Registers as a start: rip and rsp in the shared pages, code segment for `bits`.
-  [[nodiscard]] user_regs_struct start(unsigned bits) const {
-    constexpr unsigned kUser32Cs = 0x23, kUser64Cs = 0x33;  // [Linux, asm/segment.h]
+  // Registers as a start: rip and rsp in the shared pages.
+  [[nodiscard]] user_regs_struct start() const {
     user_regs_struct regs = start_;
-    regs.cs = bits == 32 ? kUser32Cs : kUser64Cs;
     regs.rip = code().value;
     regs.rsp = stack().value;
     regs.orig_rax = ~0ULL;  // in no syscall

@@ -6,12 +6,14 @@
 
 #include "osmodels/x86/first_instruction.hpp"
 #include "tests/osmodels/code_memory.hpp"
+#include "tests/osmodels/emulated_cpu.hpp"
 #include "tests/osmodels/real_cpu.hpp"
 
 namespace swat::os::x86 {
 namespace {
 
 using test::CodeMemory;
+using test::EmulatedCpu;
 using test::RealCpu;
 using Code = std::vector<std::uint8_t>;
 
@@ -69,8 +71,9 @@ std::string hex(const Code& code) {
   return text.str();
 }
 
-user_regs_struct distinct_registers(const RealCpu& cpu, unsigned bits) {
-  user_regs_struct regs = cpu.start(bits);
+template <class Cpu>
+user_regs_struct distinct_registers(const Cpu& cpu, unsigned bits) {
+  user_regs_struct regs = cpu.start();
   std::uint64_t value = 0x1111'0000'8000'0001;
   for (const Name& name : kNames) {
     if (name.field != &user_regs_struct::rsp) regs.*name.field = bits == 32 ? value >> 32 : value;
@@ -91,7 +94,8 @@ FakeVcpu vcpu_of(const user_regs_struct& regs, unsigned bits) {
 }
 
 // The shared stack is all 0xa5, so a word that is not was pushed.
-void expect_the_same_push(const RealCpu& cpu, Va top, unsigned bits,
+template <class Cpu>
+void expect_the_same_push(const Cpu& cpu, Va top, unsigned bits,
                           const std::map<std::uint64_t, std::uint64_t>& stored) {
   std::map<std::uint64_t, std::uint64_t> pushed;
   if (top == cpu.stack() - bits / 8) {
@@ -101,9 +105,10 @@ void expect_the_same_push(const RealCpu& cpu, Va top, unsigned bits,
   EXPECT_EQ(stored, pushed);
 }
 
+template <class Cpu>
 void expect_as_on_the_cpu(const Code& code, unsigned bits) {
-  RealCpu cpu;
-  if (!cpu.is_there()) GTEST_SKIP() << "no ptrace here";
+  Cpu cpu;
+  if (!cpu.is_there()) GTEST_SKIP() << "no ptrace here, or no emulator";
   const user_regs_struct before = distinct_registers(cpu, bits);
   const auto after = cpu.step(code, before);
   ASSERT_TRUE(after) << "the CPU itself refuses " << hex(code);
@@ -129,8 +134,8 @@ void expect_as_on_the_cpu(const Code& code, unsigned bits) {
 class In64BitMode : public testing::TestWithParam<Code> {};
 class In32BitMode : public testing::TestWithParam<Code> {};
 
-TEST_P(In64BitMode, DoesWhatTheCpuDoes) { expect_as_on_the_cpu(GetParam(), 64); }
-TEST_P(In32BitMode, DoesWhatTheCpuDoes) { expect_as_on_the_cpu(GetParam(), 32); }
+TEST_P(In64BitMode, DoesWhatTheCpuDoes) { expect_as_on_the_cpu<RealCpu>(GetParam(), 64); }
+TEST_P(In32BitMode, DoesWhatTheCpuDoes) { expect_as_on_the_cpu<EmulatedCpu>(GetParam(), 32); }
 
 INSTANTIATE_TEST_SUITE_P(
     FirstInstruction, In64BitMode,

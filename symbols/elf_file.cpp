@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 
 namespace swat::symbols {
@@ -127,7 +128,7 @@ Result<> ElfFileBackedMemory::read(Va at, std::span<std::byte> into) {
   while (!into.empty()) {
     const std::size_t to_page_end = kPageBytes - at.value % kPageBytes;
     const auto piece = into.first(std::min(into.size(), to_page_end));
-    if (const auto read = guest_.read(at, piece); !read) {
+    if (auto read = guest_.read(at, piece); !read) {
       if (read.error().code != Errc::kFault) return read;
       SWAT_CHECK(file_.read(at, piece));
     }

@@ -14,10 +14,9 @@ import old_guest
 import swatd
 from matrix import ALL
 from swatd import Trace
-from test_static import StaticProgram
 
 
-class Arm(StaticProgram, matrix.RowChecks):
+class Arm(matrix.RowChecks):
     def test_doctor_tells_how_tasks_are_told(self):
         said = swatd.output_of("doctor", *swatd.connection(self.guest))
         self.assertIn("running task: per-CPU offset", said)

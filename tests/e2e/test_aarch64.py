@@ -9,7 +9,6 @@ import matrix
 import swatd
 from swatd import Trace
 from test_returns import Returns
-from test_static import StaticProgram
 
 
 class Aarch64(matrix.RowChecks, Returns):
@@ -47,7 +46,7 @@ class Kernel(Aarch64):
         self.guest.check(f"kill {pid}; killall counted-arm; true")
 
 
-class OneVcpu(StaticProgram, Kernel):
+class OneVcpu(Kernel):
     def test_fields_of_a_system_call(self):
         with Trace(self.guest, "--names") as trace:
             pid, _ = self.count("counted", 10)

@@ -1,5 +1,6 @@
 """What the e2e tests share: one guest a class, and skips that nobody can overlook."""
 
+import os
 import re
 import sys
 import tempfile
@@ -11,6 +12,20 @@ from guest import Guest, named, unpack
 from swatd import SWATD
 
 SKIPPED = 77  # SKIP_RETURN_CODE in CMakeLists.txt
+ALL = bool(os.environ.get("SWAT_ALL"))  # scripts/test --all: what takes long as well
+RUNS = 5 if ALL else 1  # of what may come out otherwise the next time
+
+
+def quick(*names):
+    """Decorates a class whose tests another class has too: without --all it runs only these."""
+    def choose(cls):
+        for name in () if ALL else dir(cls):
+            if name.startswith("test_") and name not in names:
+                setattr(cls, name, None)
+        missing = [name for name in names if not callable(getattr(cls, name, None))]
+        assert not missing, f"{cls.__name__} has no {missing}"
+        return cls
+    return choose
 
 
 class GuestCase(unittest.TestCase):

@@ -4,7 +4,6 @@ RowChecks is what each of Debian's must pass, and OldRowChecks each of the other
 test_*.py make their classes of them, and add what only their architecture has.
 """
 
-import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ import swatd
 from guest import Guest, program_beside, unpack
 from readelf import exported_functions
 from swatd import Trace
-
-ALL = bool(os.environ.get("SWAT_ALL"))
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ PROGRAMS["arm64-16k"] = PROGRAMS["arm64"]
 
 def debian_rows(*architectures):
     """Of these architectures: with SWAT_ALL all, else the quick ones."""
-    return [row for row in DEBIAN if row.arch in architectures and (ALL or row.in_ci)]
+    return [row for row in DEBIAN if row.arch in architectures and (case.ALL or row.in_ci)]
 
 
 def old_rows(*architectures):

@@ -28,7 +28,7 @@ class Aarch64(matrix.RowChecks, Returns):
 
 
 class Kernel(Aarch64):
-    test_of_a_shell = Returns.test_of_a_shell if matrix.ALL else None
+    test_of_a_shell = Returns.test_of_a_shell if case.ALL else None
 
     def test_doctor_names_the_trap(self):
         said = swatd.output_of("doctor", *swatd.connection(self.guest))

@@ -12,7 +12,6 @@ import case
 import matrix
 import old_guest
 import swatd
-from matrix import ALL
 from swatd import Trace
 
 
@@ -65,7 +64,7 @@ class ArmAtLength(Arm):
 
 
 for row in matrix.debian_rows("armhf", "armhf-lpae", "armel"):
-    globals().update(matrix.class_of(row, ArmAtLength if ALL else Arm, case.GuestCase))
+    globals().update(matrix.class_of(row, ArmAtLength if case.ALL else Arm, case.GuestCase))
 
 
 class OldKernel(matrix.OldRowChecks):
@@ -109,7 +108,7 @@ for row in matrix.old_rows("arm"):
     globals().update(matrix.class_of(row, checks, unittest.TestCase))
 
 
-if ALL:
+if case.ALL:
     class Folder(unittest.TestCase):
         def test_there_are_guests(self):
             if not matrix.old_rows("arm"):

@@ -4,19 +4,15 @@ Several programs count at once, so that vCPUs hit traps at the same moment. With
 scripts/test --all does) each is run five times.
 """
 
-import os
-
 import case
 from swatd import Trace
 from test_exact import Exact
-
-RUNS = 5 if os.environ.get("SWAT_ALL") else 1
 
 
 class SeveralVcpus(Exact):
     def assert_side_by_side(self, programs, options=(), leave_out=()):
         """`programs`: {what it runs: its system call entry}, all of them at once."""
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             files = {f"/run/{i}": (command, entry)
                      for i, (command, entry) in enumerate(programs.items())}
             together = " & ".join(f"{command} > {file}" for file, (command, _) in files.items())
@@ -44,6 +40,8 @@ class TwoVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 2}
 
 
+@case.quick("test_watches_side_by_side", "test_watches_beside_breakpoints",
+            "test_breakpoints_side_by_side")
 class FourVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 4}
 

@@ -19,7 +19,6 @@ from guest import Guest
 from swatd import SWATD, Trace
 
 EXEC_LOG = ("--traps", "exec-log")
-RUNS = 5 if os.environ.get("SWAT_ALL") else 1
 KILLS = int(os.environ.get("SWAT_LOG_KILLS", "5"))
 LOG_TRACE = 1 << 15  # what a QEMU that was built with trace events always logs [include/qemu/log.h]
 
@@ -174,7 +173,7 @@ class SideBySide:
 
     def test_counted_programs_side_by_side(self):
         programs = ["counted 200", "counted-now 200", "calls 3000", "counted-noplt 200"]
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             together = " & ".join(f"{line} > /run/{i}" for i, line in enumerate(programs))
             trace, _ = self.trace_of(f"{together} & wait")
             for i, line in enumerate(programs):
@@ -187,7 +186,7 @@ class SideBySide:
 
     def test_forks_of_one_program_side_by_side(self):
         """Alike in all addresses: only the page table tells them apart."""
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             trace, _ = self.trace_of("for i in 1 2 3; do calls 2000 > /run/$i & done; wait")
             for i in "123":
                 with self.subTest(i, run=run):
@@ -199,6 +198,8 @@ class OneVcpu(Counts, ExecLog):
         SideBySide.test_forks_of_one_program_side_by_side(self)
 
 
+@case.quick("test_processes_that_come_and_go", "test_counted_without_a_plt",
+            "test_counted_programs_side_by_side", "test_forks_of_one_program_side_by_side")
 class TwoVcpus(Counts, SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 2}
 
@@ -211,16 +212,9 @@ class TwoVcpusWithSplitPageTables(SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 2, "cpu": "Haswell"}
 
 
-class SplitPageTables(*([Counts] if os.environ.get("SWAT_ALL") else []), ExecLog):
-    """What depends on page tables; the rest of Counts is the same as without, and run with SWAT_ALL."""
-
+@case.quick("test_side_by_side", "test_processes_that_come_and_go", "test_the_guest_has_them")
+class SplitPageTables(Counts, ExecLog):
     guest_options = {"piped_log": True, "cpu": "Haswell"}
-
-    def test_side_by_side(self):
-        Counts.test_side_by_side(self)
-
-    def test_processes_that_come_and_go(self):
-        Counts.test_processes_that_come_and_go(self)
 
     def test_the_guest_has_them(self):
         flags = self.guest.check("grep -m1 ^flags /proc/cpuinfo")

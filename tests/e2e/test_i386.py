@@ -59,7 +59,7 @@ class SideBySide(case.Counted):
 for row in matrix.debian_rows("i386", "i386-686"):
     trap = "break" if row.series == "6.1" else "table"  # Debian's 6.1 compares numbers
     globals().update(matrix.class_of(row, I386, case.GuestCase, trap=trap))
-    if matrix.ALL:
+    if case.ALL:
         on_two = dataclasses.replace(row, smp=2)
         globals().update(matrix.class_of(on_two, SideBySide, case.GuestCase))
 

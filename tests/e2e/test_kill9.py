@@ -1,7 +1,7 @@
 """kill -9 of swatd, at any moment: two seconds later the guest runs, with no trap of ours in it.
 
 The guest makes system calls and library calls all the time, so a trap left behind stops it at
-once. SWAT_KILLS sets how often (200).
+once. SWAT_KILLS sets how often: 200 with scripts/test --all, else 40.
 """
 
 import os
@@ -15,7 +15,7 @@ import case
 from gdbclient import RspClient
 from swatd import SWATD, connection, processes_with
 
-KILLS = int(os.environ.get("SWAT_KILLS", "200"))
+KILLS = int(os.environ.get("SWAT_KILLS", "200" if case.ALL else "40"))
 RECOVERY = 2.0  # seconds
 LATEST = 2.5  # seconds after the start: attach, list, set traps, trace
 

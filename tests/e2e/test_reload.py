@@ -87,6 +87,7 @@ class Reload(case.GuestCase):
         self.assertTrue(self.guest.running())
 
 
+@case.quick("test_nothing_is_lost_meanwhile")
 class TwoVcpus(Reload):
     guest_options = {"smp": 2}
 

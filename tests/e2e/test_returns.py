@@ -9,8 +9,6 @@ import strace_output
 from swatd import Trace
 from test_exact import Exact
 
-RUNS = 5 if os.environ.get("SWAT_ALL") else 1
-
 # Forks, a pipe, executes, reads, writes: and the same every time.
 SHELL = "sh -c 'ls /lib | wc -l; cat /init > /run/copy; counted 5'"
 WITHOUT_RESULT = {"never", "died", "unfinished"}
@@ -98,7 +96,7 @@ class SideBySide(Returns):
     COUNTED = {"counted 200": "syscall", "counted-now 200": "syscall", "counted32 40": "int80"}
 
     def test_counted_programs_side_by_side(self):
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             files = {f"/run/{i}": command for i, command in enumerate(self.COUNTED)}
             together = " & ".join(f"{command} > {file}" for file, command in files.items())
             with Trace(self.guest, "--names", "--returns") as trace:
@@ -196,10 +194,9 @@ class TwoVcpus(SideBySide, case.GuestCase):
     guest_options = {"smp": 2}
 
 
+@case.quick("test_counted_programs_side_by_side", "test_every_way_to_end_side_by_side")
 class FourVcpus(SideBySide, case.GuestCase):
     guest_options = {"smp": 4}
-    if not os.environ.get("SWAT_ALL"):  # one program at a time is the same as on two
-        test_of_a_shell = test_of_every_way_to_end = None
 
 
 for series in os.environ.get("SWAT_KERNELS", "5.10 6.12").split():

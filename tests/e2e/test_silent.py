@@ -15,8 +15,7 @@ import swatd
 from swatd import Trace
 from test_exact import CALLS, Exact
 
-RUNS = 5 if os.environ.get("SWAT_ALL") else 1
-KILLS = 20 if os.environ.get("SWAT_ALL") else 5
+KILLS = 20 if case.ALL else 5
 BREAKS = ("--traps", "break", "--calls", "none")
 SILENT = re.compile(r"breakpoints stop QEMU \S+ silently")
 
@@ -38,7 +37,7 @@ class Silent:
                          trace.diagnostics())
 
     def test_system_calls_are_exact(self):
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             before = self.flushes()
             with self.subTest(run=run):
                 with Trace(self.guest, "--names", *BREAKS) as trace:

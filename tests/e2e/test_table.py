@@ -5,15 +5,12 @@ breakpoints on handlers where the kernel has none; exact, and unselected calls s
 programs side by side are run five times.
 """
 
-import os
 import re
 import time
 
 import case
 import swatd
 from swatd import Trace
-
-RUNS = 5 if os.environ.get("SWAT_ALL") else 1
 
 
 def stops(trace):
@@ -119,6 +116,7 @@ class OfATable(Table, case.GuestCase):
     vdso_entry = "syscall"  # QEMU's default CPU is an AMD one
 
 
+@case.quick("test_64_bit", "test_32_bit_through_int80", "test_32_bit_through_the_vdso")
 class OfAnIntelCpu(Table, case.GuestCase):
     guest_options = {"kernel": "5.10", "cpu": "Haswell", "append": "pti=on"}
     points = "read watch"
@@ -138,7 +136,7 @@ class SeveralVcpus:
     def test_side_by_side(self):
         files = {f"/run/{name}": (name, entry) for name, entry in self.PROGRAMS.items()}
         programs = " & ".join(f"{name} {self.COUNT} > {file}" for file, (name, _) in files.items())
-        for run in range(RUNS):
+        for run in range(case.RUNS):
             with Trace(self.guest, "--traps", "table", "-e", "getpid,openat") as trace:
                 self.guest.check(f"{programs} & wait", timeout=300)
             for file, (name, entry) in files.items():
@@ -150,6 +148,7 @@ class SeveralVcpus:
                         self.assertEqual(len(events), times)
 
 
+@case.quick()
 class OfATableOnTwoVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"kernel": "5.10", "smp": 2}
 

@@ -35,12 +35,17 @@ class SymbolTable {
   [[nodiscard]] std::optional<Va> find(std::string_view name) const;
   // The first of several names that there is: kernels rename things.
   [[nodiscard]] std::optional<Va> find_any(std::initializer_list<std::string_view> names) const;
+  // Whether a symbol starts there.
+  [[nodiscard]] bool is_start(Va address) const;
+  // Where the next symbol behind `address` starts; nullopt: there is none.
+  [[nodiscard]] std::optional<Va> next_start(Va address) const;
   [[nodiscard]] const std::vector<Symbol>& all() const { return symbols_; }
   [[nodiscard]] bool empty() const { return symbols_.empty(); }
 
  private:
   std::vector<Symbol> symbols_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
+  std::vector<Va> starts_;  // sorted
 };
 
 }  // namespace swat::symbols

@@ -1,7 +1,6 @@
 #include "osmodels/linux/dispatch_aarch64.hpp"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "osmodels/aarch64/code.hpp"
 #include "osmodels/architecture.hpp"
@@ -53,11 +52,6 @@ class Aarch64Dispatch {
  public:
   Aarch64Dispatch(const Aarch64Kernel& kernel, const Way& way)
       : kernel_(kernel.memory), symbols_(kernel.symbols), way_(way), layout_(kernel.layout) {
-    for (const symbols::Symbol& symbol : symbols_.all()) {
-      addresses_.push_back(symbol.address);
-      functions_.insert(symbol.address);
-    }
-    std::ranges::sort(addresses_);
     found_.saves_callers = symbols_.find(kTakesPtRegs).has_value();
     found_.compat = way.kind == SyscallEntry::Kind::kCompatSvc;
     const auto* abi = linux_os::find_abi(way.kind);
@@ -82,11 +76,10 @@ class Aarch64Dispatch {
     std::vector<Code> codes;
     for (const symbols::Symbol& symbol : symbols_.all()) {
       if (!is_one_of(names, symbol.name)) continue;
-      const auto next = std::ranges::upper_bound(addresses_, symbol.address);
-      const std::uint64_t to_next =
-          next == addresses_.end() ? kMostFunctionBytes : *next - symbol.address;
+      const Va most = symbol.address + kMostFunctionBytes;
+      const Va end = std::min(symbols_.next_start(symbol.address).value_or(most), most);
       Code code{symbol.address, {}};
-      code.words.resize(std::min(to_next, kMostFunctionBytes) / kInstructionBytes);
+      code.words.resize((end - symbol.address) / kInstructionBytes);
       const auto raw = std::as_writable_bytes(std::span(code.words));
       if (kernel_.read(symbol.address, raw)) codes.push_back(std::move(code));
     }
@@ -112,7 +105,7 @@ class Aarch64Dispatch {
     const Blob blob = read_sparse(kernel_, table, kSurelyHandlers * 8, layout_);
     std::size_t known = 0;
     for (std::size_t i = 0; i < kSurelyHandlers; ++i) {
-      known += functions_.contains(Va{blob.word(i * 8)}) ? 1 : 0;
+      known += symbols_.is_start(Va{blob.word(i * 8)}) ? 1 : 0;
     }
     return known == kSurelyHandlers;
   }
@@ -123,7 +116,7 @@ class Aarch64Dispatch {
     const Blob blob = read_sparse(kernel_, *found_.table, count * 8, layout_);
     for (std::size_t i = 0; i < count; ++i) {
       const Va handler{blob.word(i * 8)};
-      if (!functions_.contains(handler)) break;
+      if (!symbols_.is_start(handler)) break;
       found_.handlers[i] = handler;
     }
   }
@@ -167,8 +160,6 @@ class Aarch64Dispatch {
   const symbols::SymbolTable& symbols_;
   const Way& way_;
   const KernelLayout& layout_;
-  std::vector<Va> addresses_;  // ascending
-  std::unordered_set<Va> functions_;
   SyscallDispatch found_;
 };
 

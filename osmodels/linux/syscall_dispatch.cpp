@@ -1,7 +1,6 @@
 #include "osmodels/linux/syscall_dispatch.hpp"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "osmodels/linux/blob.hpp"
 #include "osmodels/linux/syscalls.hpp"
@@ -51,11 +50,8 @@ bool is_of(const DispatchRow& row, SyscallEntry::Kind kind) {
 // From a symbol to the next one.
 VaRange extent_of(const symbols::SymbolTable& symbols, Va function) {
   constexpr std::uint64_t kMostBytes = 32 << 10;
-  Va end = function + kMostBytes;
-  for (const symbols::Symbol& symbol : symbols.all()) {
-    if (symbol.address > function) end = std::min(end, symbol.address);
-  }
-  return {function, end};
+  const Va most = function + kMostBytes;
+  return {function, std::min(symbols.next_start(function).value_or(most), most)};
 }
 
 class DispatchFinder {
@@ -63,7 +59,6 @@ class DispatchFinder {
   DispatchFinder(VirtualMemory& kernel, const symbols::SymbolTable& symbols, const DispatchRow& row,
                  const KernelLayout& layout)
       : kernel_(kernel), symbols_(symbols), row_(row), layout_(layout) {
-    for (const symbols::Symbol& symbol : symbols.all()) functions_.insert(symbol.address);
     found_.compat = row.compat;
     found_.word_bytes = row.word_bytes;
     found_.saves_callers = symbols.find(kTakesPtRegs).has_value();
@@ -116,7 +111,7 @@ class DispatchFinder {
   // compares numbers with.
   [[nodiscard]] bool is_handler(std::size_t number, Va word) const {
     constexpr std::uint64_t kWidestCode = 64 << 20;
-    if (!functions_.empty()) return functions_.contains(word);
+    if (!symbols_.empty()) return symbols_.is_start(word);
     const std::uint64_t distance = word > entry_ ? word - entry_ : entry_ - word;
     return limit_ && number < *limit_ && distance < kWidestCode;
   }
@@ -145,7 +140,7 @@ class DispatchFinder {
         x86::CompareTree::read(kernel_, extent_of(symbols_, *function), row_.word_bytes * 8));
     for (std::size_t number = 0; number < found_.handlers.size(); ++number) {
       const auto handler = tree.leads_to(static_cast<std::uint32_t>(number));
-      if (handler && functions_.contains(*handler)) found_.handlers[number] = *handler;
+      if (handler && symbols_.is_start(*handler)) found_.handlers[number] = *handler;
     }
     found_.found_by = std::string(row_.comparing);
     if (row_.word_bytes == 4) found_.saves_callers = true;
@@ -159,7 +154,6 @@ class DispatchFinder {
   SyscallDispatch found_;
   Va entry_;                            // one that was looked at
   std::optional<std::uint32_t> limit_;  // of numbers, by the entries' code
-  std::unordered_set<Va> functions_;
 };
 
 }  // namespace

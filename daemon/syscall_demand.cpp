@@ -9,8 +9,10 @@ using os::linux_os::Effect;
 bool is_tracked(const Selection& selection, std::string_view name) {
   const Effect effect = os::linux_os::effect_of(name);
   if (effect == Effect::kExits) return true;
-  const bool maps = effect != Effect::kNone && effect != Effect::kSpawns;
-  return maps && selection.needs_modules();
+  // Breakpoints are to be set in a program before it calls what is asked for. One with libraries
+  // maps these first.
+  if (effect == Effect::kSettles) return selection.breaks_on_functions;
+  return os::linux_os::may_move_mappings(effect) && selection.needs_modules();
 }
 
 }  // namespace

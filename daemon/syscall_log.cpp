@@ -32,7 +32,7 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
     life_.end(actor);
-  } else if (effect != Effect::kNone && effect != Effect::kSpawns &&
+  } else if (os::linux_os::may_move_mappings(effect) &&
              may_move_modules(effect, abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }

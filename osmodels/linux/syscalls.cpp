@@ -192,7 +192,11 @@ struct EffectRow {
   Effect effect;
 };
 
+// A static program makes room for its first thread by brk [glibc, csu/libc-tls.c,
+// __libc_setup_tls], or tells its address by set_tid_address [musl, src/env/__init_tls.c].
 constexpr EffectRow kEffects[] = {
+    {"brk", Effect::kSettles},
+    {"set_tid_address", Effect::kSettles},
     {"mmap", Effect::kMaps},
     {"mmap2", Effect::kMaps},
     {"munmap", Effect::kUnmaps},

@@ -67,9 +67,14 @@ struct SyscallClass {
 [[nodiscard]] const SyscallClass* find_syscall_class(std::string_view name);
 
 // What a syscall may do to the caller's address space or life. kSpawns: there is another process,
-// or another thread, and maybe another address space.
-enum class Effect { kNone, kMaps, kUnmaps, kExecs, kSpawns, kExits };
+// or another thread, and maybe another address space. kSettles: nothing, but C libraries call it
+// soon after execve, for their heap or first thread; of a static program it may be the only call
+// before its end that is listed here.
+enum class Effect { kNone, kSettles, kMaps, kUnmaps, kExecs, kSpawns, kExits };
 [[nodiscard]] Effect effect_of(std::string_view name);
+[[nodiscard]] constexpr bool may_move_mappings(Effect effect) {
+  return effect == Effect::kMaps || effect == Effect::kUnmaps || effect == Effect::kExecs;
+}
 
 // How a syscall returns.
 enum class Return {

@@ -35,6 +35,13 @@ TEST(SyscallDemand, IsWhatMapsAsWellWhenCallsAreWanted) {
   EXPECT_EQ(numbers(selection("none", {})), with_x32({9, 11, 25, 59, 216, 231, 322}, {520, 545}));
 }
 
+// Besides brk and set_tid_address, by which static programs are met.
+TEST(SyscallDemand, IsWhatProgramsBeginWithAsWellWhenFunctionsAreToBreak) {
+  Selection breaks = selection("none");
+  breaks.breaks_on_functions = true;
+  EXPECT_EQ(numbers(breaks), with_x32({9, 11, 12, 25, 59, 216, 218, 231, 322}, {520, 545}));
+}
+
 TEST(SyscallDemand, IsEverythingWhenSomethingIsLeftOut) {
   EXPECT_TRUE(demand_of(selection("!read"), abi64()).all);
   EXPECT_TRUE(demand_of({}, abi64()).all);

@@ -9,6 +9,7 @@ import matrix
 import swatd
 from swatd import Trace
 from test_returns import Returns
+from test_static import StaticProgram
 
 
 class Aarch64(matrix.RowChecks, Returns):
@@ -27,7 +28,7 @@ class Aarch64(matrix.RowChecks, Returns):
                 self.assertEqual({int(event["args"][0], 16) for event in opened}, {0xFFFFFF9C})
 
 
-class Kernel(Aarch64):
+class Kernel(StaticProgram, Aarch64):
     test_of_a_shell = Returns.test_of_a_shell if case.ALL else None
 
     def test_doctor_names_the_trap(self):

@@ -13,9 +13,10 @@ import matrix
 import old_guest
 import swatd
 from swatd import Trace
+from test_static import StaticProgram
 
 
-class Arm(matrix.RowChecks):
+class Arm(StaticProgram, matrix.RowChecks):
     def test_doctor_tells_how_tasks_are_told(self):
         said = swatd.output_of("doctor", *swatd.connection(self.guest))
         self.assertIn("running task: per-CPU offset", said)

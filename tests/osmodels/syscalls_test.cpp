@@ -113,6 +113,10 @@ TEST(Syscalls, KnowsWhichCallsChangeWhatIsMapped) {
   for (const char* name : {"fork", "vfork", "clone", "clone3"})
     EXPECT_EQ(effect_of(name), Effect::kSpawns) << name;
   EXPECT_EQ(effect_of("exit_group"), Effect::kExits);
+  for (const char* name : {"brk", "set_tid_address"}) {
+    EXPECT_EQ(effect_of(name), Effect::kSettles) << name;
+    EXPECT_FALSE(may_move_mappings(effect_of(name))) << name;
+  }
   for (const char* name : {"read", "exit", ""}) {
     EXPECT_EQ(effect_of(name), Effect::kNone) << name;
   }

@@ -28,13 +28,16 @@ struct Candidate {
 
   // A second mapping of offset 0 may be the data segment of a file smaller than a page, or, behind
   // code at offset 0, what RELRO made of its start. Otherwise it begins another copy of the image,
-  // and for certain when more of the file than data follows it. `next` may be null.
+  // and for certain when more of the file than data follows it. What RELRO has made is executable
+  // only where all that is readable is, the data behind it as well: before ARMv6, and of programs
+  // that say nothing of their stack. [personality(2), READ_IMPLIES_EXEC] `next` may be null.
   [[nodiscard]] bool takes(const Mapping& mapping, const Mapping* next) const {
     if (!is_same_file(mapping)) return false;
     if (mapping.file_offset != 0 || mapping.writable) return true;
     const bool more_follows = next != nullptr && is_same_file(*next) && next->file_offset != 0;
     if (more_follows && !next->writable) return false;
-    return executable && !mapping.executable && !writable && !beyond_start;
+    const bool is_of_data = !mapping.executable || (more_follows && next->executable);
+    return executable && is_of_data && !writable && !beyond_start;
   }
 
   void add(const Mapping& mapping) {

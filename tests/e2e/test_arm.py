@@ -97,16 +97,8 @@ class OldKernel(matrix.OldRowChecks):
         self.assertIn("running task: per-CPU offset", said)
 
 
-class OldKernelV5(OldKernel):
-    @unittest.expectedFailure
-    def test_counted_calls_of_a_library(self):
-        """Not solved: those of a forked child are missed there, while its parent's are seen."""
-        super().test_counted_calls_of_a_library()
-
-
 for row in matrix.old_rows("arm"):
-    checks = OldKernelV5 if row.name.endswith("armv5") else OldKernel
-    globals().update(matrix.class_of(row, checks, unittest.TestCase))
+    globals().update(matrix.class_of(row, OldKernel, unittest.TestCase))
 
 
 if case.ALL:

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "osmodels/model.hpp"
 
 namespace swat::os {
@@ -59,12 +61,26 @@ TEST(ModulesOf, TakesTheDataOfASmallFileForPartOfIt) {
 }
 
 // Small programs of ARM, whose code is at offset 0, too: their data begins within the first page.
+// Linux 2.6.32 on ARMv5, where reading implies executing, has all of them executable.
 TEST(ModulesOf, TakesDataThatBeginsInTheFirstPageForPartOfIt) {
-  const auto modules = modules_of({of_file(0x402000, 0x1000, 0, "r-x", "/bin/tiny", 3),
-                                   of_file(0x403000, 0x1000, 0, "r--", "/bin/tiny", 3),
-                                   of_file(0x404000, 0x1000, 0x1000, "rw-", "/bin/tiny", 3)});
-  ASSERT_EQ(modules.size(), 1u);
-  EXPECT_EQ(modules[0].range.end, Va{0x405000});
+  constexpr std::array<std::array<const char*, 3>, 2> kRights{
+      {{"r-x", "r--", "rw-"}, {"r-x", "r-x", "rwx"}}};
+  for (const auto& [code, relro, data] : kRights) {
+    const auto modules = modules_of({of_file(0x402000, 0x1000, 0, code, "/bin/tiny", 3),
+                                     of_file(0x403000, 0x1000, 0, relro, "/bin/tiny", 3),
+                                     of_file(0x404000, 0x1000, 0x1000, data, "/bin/tiny", 3)});
+    ASSERT_EQ(modules.size(), 1u) << relro;
+    EXPECT_EQ(modules[0].range.end, Va{0x405000});
+  }
+}
+
+TEST(ModulesOf, KeepsTwoCopiesOfAnImageApartWhereAllIsExecutable) {
+  const auto modules = modules_of({of_file(0x40000000, 0x1000, 0, "r-x", "/lib/x", 4),
+                                   of_file(0x40001000, 0x1000, 0x1000, "rwx", "/lib/x", 4),
+                                   of_file(0x40002000, 0x1000, 0, "r-x", "/lib/x", 4),
+                                   of_file(0x40003000, 0x1000, 0x1000, "rwx", "/lib/x", 4)});
+  ASSERT_EQ(modules.size(), 2u);
+  EXPECT_EQ(modules[1].base, Va{0x40002000});
 }
 
 // A program maps the start of a library executable by itself, right below ld.so's copy.

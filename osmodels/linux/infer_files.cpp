@@ -45,6 +45,12 @@ struct FileLayout {
   std::uint32_t dentry = 0;  // in struct file
   NameLayout name{};
   std::size_t votes = 0;
+  std::size_t files = 0;  // so many could have voted
+
+  // In a guest of two programs, two of many objects that are no files have looked like files.
+  [[nodiscard]] bool is_better_than(const FileLayout& other) const {
+    return votes > other.votes || (votes == other.votes && files < other.files);
+  }
 };
 
 class FileInference {
@@ -90,8 +96,9 @@ class FileInference {
     return {found.begin(), found.end()};
   }
 
+  // Before a file's dentry is at least a word of its own: the mount, or a list's pointers.
   void try_files(std::uint32_t vma_file, const std::vector<Blob>& files) {
-    for (std::uint32_t offset = 0; offset < kFileBytes; offset += word_) {
+    for (std::uint32_t offset = word_; offset < kFileBytes; offset += word_) {
       std::map<NameLayout, std::size_t> votes;
       for (const Blob& file : files) {
         if (!layout_.is_pointer(file.word(offset))) break;
@@ -99,13 +106,14 @@ class FileInference {
         if (name) ++votes[*name];
       }
       for (const auto& [name, count] : votes) {
-        if (count > best_.votes) best_ = {vma_file, offset, name, count};
+        const FileLayout found{vma_file, offset, name, count, files.size()};
+        if (found.is_better_than(best_)) best_ = found;
       }
     }
   }
 
   bool find_files() {
-    for (std::uint32_t offset = 0; offset < kVmaBytes; offset += word_) {
+    for (std::uint32_t offset = word_; offset < kVmaBytes; offset += word_) {
       std::vector<Blob> files;
       for (const Va at : pointers_at(offset)) files.push_back(blob(at, kFileBytes));
       if (!files.empty()) try_files(offset, files);
@@ -113,7 +121,7 @@ class FileInference {
       const bool are_nearly_all = best_.vma_file == offset && best_.votes * 4 >= files.size() * 3;
       if (are_nearly_all && best_.votes >= 2) break;
     }
-    if (best_.votes < 2 || best_.vma_file < word_ || best_.dentry < word_) return false;
+    if (best_.votes < 2) return false;
     for (const Va at : pointers_at(best_.vma_file)) {
       files_.push_back(blob(at, kFileBytes));
       dentries_.push_back(blob(Va{files_.back().word(best_.dentry)}, kDentryBytes));

@@ -80,13 +80,18 @@ bool ReturnLog::concerns(const Watched& watched, const Actor& actor) const {
 
 gdbproto::PointChanges ReturnLog::after_idle_read(const Watched& watched, const Actor& actor) {
   if (watched.owner.object != actor.thread.object && pairing_.is_in_call(watched.owner)) return {};
-  return {traps_.disarm(watched.word.at), {}};
+  return {traps_.disarm(watched), {}};
+}
+
+std::optional<std::uint64_t> ReturnLog::read(const os::ResultWord& word, Va at) {
+  std::uint64_t value = 0;
+  const auto bytes = std::as_writable_bytes(std::span(&value, 1)).first(word.bytes);
+  return model_.kernel_memory().read(at, bytes) ? std::optional(value) : std::nullopt;
 }
 
 std::optional<std::uint64_t> ReturnLog::value(const Watched& watched) {
-  const Va at = watched.word.value.is_null() ? watched.word.at : watched.word.value;
-  const auto word = read_as<std::uint64_t>(model_.kernel_memory(), at);
-  return word ? std::optional(*word) : std::nullopt;
+  const os::ResultWord& word = watched.word;
+  return read(word, word.value.is_null() ? word.at : word.value);
 }
 
 // While C code runs the stack pointer is below the saved registers, or on another stack.
@@ -94,7 +99,7 @@ bool ReturnLog::is_return(const Watched& watched, unsigned vcpu) {
   if (!vm_.guest().in_kernel(vcpu)) return false;
   if (exit_pcs_.contains(vm_.guest().pc(vcpu))) return true;
   const Va sp = vm_.guest().sp(vcpu);
-  const Va behind = watched.word.at + os::x86::SyscallFrame::kResultBytes;
+  const Va behind = watched.word.at + watched.word.bytes;
   return watched.word.frame <= sp && sp <= behind;
 }
 
@@ -104,15 +109,20 @@ void ReturnLog::leave(const Actor& actor) {
   if (pc && pairing_.is_interrupted(actor.thread, *pc)) {
     return pairing_.interrupt(actor, Clock::now());
   }
-  pairing_.leave(actor, vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().result), Clock::now());
+  pairing_.leave(actor, in_register(vcpu), Clock::now());
+}
+
+std::uint64_t ReturnLog::in_register(unsigned vcpu) {
+  return vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().result);
 }
 
 void ReturnLog::leave_before_read(const Actor& actor, const Watched& watched) {
-  if (const auto result = value(watched)) {
-    pairing_.leave(actor, *result, Clock::now());
-  } else {
-    pairing_.miss(actor.thread);
-  }
+  const unsigned vcpu = actor.scene.vcpu;
+  const auto is_loaded = model_.has_result_in_register(vcpu);
+  const auto result = is_loaded.value_or(false) ? in_register(vcpu) : value(watched);
+  if (!is_loaded || !result) return pairing_.miss(actor.thread);
+  const auto pc = read(watched.word, watched.word.user_pc);
+  pairing_.leave(actor, *result, Clock::now(), pc ? std::optional(Va{*pc}) : std::nullopt);
 }
 
 void ReturnLog::peeked(const Actor& actor, std::uint64_t word) {
@@ -136,8 +146,7 @@ bool ReturnLog::may_miss_peeks() const {
 std::optional<Va> ReturnLog::user_pc(unsigned vcpu) {
   const auto word = model_.result_word(vcpu);
   if (!word) return {};
-  const auto pc = read_as<std::uint64_t>(model_.kernel_memory(),
-                                         word->frame + os::x86::SyscallFrame::kUserPcFromBottom);
+  const auto pc = read(*word, word->user_pc);
   return pc ? std::optional(Va{*pc}) : std::nullopt;
 }
 

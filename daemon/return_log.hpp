@@ -77,6 +77,9 @@ class ReturnLog {
   // Where the thread will go on in user mode; none where that is not known. The guest stands still.
   [[nodiscard]] std::optional<Va> user_pc(unsigned vcpu);
   [[nodiscard]] bool leaves_frame(unsigned vcpu);
+  [[nodiscard]] std::uint64_t in_register(unsigned vcpu);
+  // One of a result's words. The guest stands still.
+  [[nodiscard]] std::optional<std::uint64_t> read(const os::ResultWord& word, Va at);
 
   Vm& vm_;
   os::OsModel& model_;

@@ -72,8 +72,8 @@ void ReturnPairing::close_others(std::uint32_t pid, Va survivor) {
 }
 
 void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::time_point now) {
-  const auto before = find(actor.thread);
-  if (before != open_.end()) close(before, Outcome::kMissed);
+  if (const auto before = find(actor.thread); before != open_.end())
+    close_before(before, actor, now);
   if (os::linux_os::return_of(call.name) != Return::kNever) {
     open_.emplace(actor.thread.object, Open{call, actor.scene, now, {}});
     return;
@@ -81,6 +81,19 @@ void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::tim
   log_.write(actor.scene, event_of(call, Outcome::kNever));
   const bool takes_all = os::linux_os::effect_of(call.name) == os::linux_os::Effect::kExits;
   if (takes_all) close_others(actor.scene.pid, actor.thread.object);
+}
+
+// ARM's kernel restarts a call by itself that a signal without a handler has met, since 3.6: what
+// is seen then is another call. [arch/arm/kernel/signal.c, do_signal(); entry-common.S,
+// local_restart]
+void ReturnPairing::close_before(OpenCalls::iterator at, const Actor& actor,
+                                 Clock::time_point now) {
+  const LoggedCall& call = at->second.call;
+  const auto peeked = at->second.peeked;
+  const std::int64_t result = peeked ? result_of(*call.abi, *peeked) : 0;
+  if (!os::linux_os::is_restart(result)) return close(at, Outcome::kMissed);
+  const Open open = open_.extract(at).mapped();
+  write_result(open, actor, now, result);
 }
 
 // A fork copies the registers before there is a result. Others are hardly looked at before: then
@@ -101,16 +114,15 @@ void ReturnPairing::peeked(const os::Thread& thread, std::uint64_t word) {
   open.peeked = word;
 }
 
-void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_point now) {
+void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_point now,
+                          std::optional<Va> user_pc) {
   const auto at = find(actor.thread);
   if (at == open_.end()) return;
   const Open open = open_.extract(at).mapped();
-  const std::int64_t result = result_of(*open.call.abi, open.peeked.value_or(rax));
-  ReturnEvent event = event_of(
-      open.call, os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
-  event.result = result;
-  event.error = os::linux_os::error_name(result);
-  write_end(open, actor, now, event);
+  const bool goes_on = user_pc && user_pc == open.call.next_pc;
+  const std::uint64_t returned = goes_on ? rax : open.peeked.value_or(rax);
+  const std::int64_t result = result_of(*open.call.abi, returned);
+  write_result(open, actor, now, result);
   const Return how = os::linux_os::return_of(open.call.name);
   if (how == Return::kInNewImage && result == 0) {
     close_others(actor.scene.pid, actor.thread.object);
@@ -119,6 +131,15 @@ void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_poi
   if (how == Return::kTwice && result > 0 && !open.has_returned_in_child) {
     returned_twice(open, result);
   }
+}
+
+void ReturnPairing::write_result(const Open& open, const Actor& actor, Clock::time_point now,
+                                 std::int64_t result) {
+  ReturnEvent event = event_of(
+      open.call, os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
+  event.result = result;
+  event.error = os::linux_os::error_name(result);
+  write_end(open, actor, now, event);
 }
 
 void ReturnPairing::write_end(const Open& open, const Actor& actor, Clock::time_point now,

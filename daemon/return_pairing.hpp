@@ -38,8 +38,10 @@ class ReturnPairing {
   // The kernel itself has read the result, in the thread's own context, before user mode is
   // reached: a signal meets the call, and will overwrite what a tracer would see.
   void peeked(const os::Thread& thread, std::uint64_t word);
-  // The thread is about to run in user mode, with `rax` in the result register.
-  void leave(const Actor& actor, std::uint64_t rax, Clock::time_point now);
+  // The thread is about to run in user mode, with `rax` in the result register; at `user_pc`, where
+  // that is known: behind the call no signal has overwritten it, whatever was peeked.
+  void leave(const Actor& actor, std::uint64_t rax, Clock::time_point now,
+             std::optional<Va> user_pc = {});
   // Its call ends without a result that user mode sees, by where user mode will go on: at the call
   // once more, or in a signal's handler. Only where the call told (LoggedCall::next_pc), and when
   // no result has been peeked.
@@ -63,6 +65,10 @@ class ReturnPairing {
   using OpenCalls = std::unordered_map<Va, Open>;  // by the kernel's object of the thread
 
   [[nodiscard]] OpenCalls::iterator find(const os::Thread& thread);
+  void write_result(const Open& open, const Actor& actor, Clock::time_point now,
+                    std::int64_t result);
+  // The thread makes another call, and this one's end has not been seen.
+  void close_before(OpenCalls::iterator at, const Actor& actor, Clock::time_point now);
   void write_end(const Open& open, const Actor& actor, Clock::time_point now, ReturnEvent event);
   void close(OpenCalls::iterator at, ReturnEvent::Outcome outcome);
   void close_others(std::uint32_t pid, Va survivor);

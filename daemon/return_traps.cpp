@@ -3,16 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "osmodels/x86/syscall_frame.hpp"
-
 namespace swat::daemon {
-namespace {
-
-gdbproto::Point point_at(Va word) {
-  return {gdbproto::PointKind::kReadWatch, word, os::x86::SyscallFrame::kResultBytes};
-}
-
-}  // namespace
 
 Result<gdbproto::PointChanges> ReturnTraps::arm(
     const os::ResultWord& word, const os::Thread& owner,
@@ -28,21 +19,23 @@ Result<gdbproto::PointChanges> ReturnTraps::arm(
     if (idle == watched_.end()) {
       return fail(Errc::kUnsupported, "too many threads are in calls at once");
     }
-    changes.remove = disarm(idle->first);
+    changes.remove = disarm(idle->second);
   }
-  watched_.emplace(word.at, Watched{word, owner});
-  changes.insert = point_at(word.at);
+  changes.insert = watched_.emplace(word.at, Watched{word, owner}).first->second.point();
   return changes;
 }
 
-gdbproto::Point ReturnTraps::disarm(Va word) {
-  watched_.erase(word);
-  return point_at(word);
+gdbproto::Point ReturnTraps::disarm(const Watched& watched) {
+  const gdbproto::Point point = watched.point();
+  watched_.erase(watched.word.at);
+  return point;
 }
 
 std::vector<gdbproto::Point> ReturnTraps::clear() {
   std::vector<gdbproto::Point> points;
-  for (const auto& [word, watched] : std::exchange(watched_, {})) points.push_back(point_at(word));
+  for (const auto& [at, watched] : std::exchange(watched_, {})) {
+    points.push_back(watched.point());
+  }
   return points;
 }
 

@@ -23,6 +23,10 @@ class ReturnTraps {
   struct Watched {
     os::ResultWord word;
     os::Thread owner;
+
+    [[nodiscard]] gdbproto::Point point() const {
+      return {gdbproto::PointKind::kReadWatch, word.at, word.bytes};
+    }
   };
 
   // The points to change before `owner`, at the entry of a call, runs on. Where there are too many,
@@ -30,8 +34,8 @@ class ReturnTraps {
   [[nodiscard]] Result<gdbproto::PointChanges> arm(
       const os::ResultWord& word, const os::Thread& owner,
       const std::function<bool(const os::Thread&)>& is_idle);
-  // The point to remove.
-  [[nodiscard]] gdbproto::Point disarm(Va word);
+  // The point to remove. `watched` may be one of ours, which is no more then.
+  [[nodiscard]] gdbproto::Point disarm(const Watched& watched);
   // The points to remove, of all.
   [[nodiscard]] std::vector<gdbproto::Point> clear();
 

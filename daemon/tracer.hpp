@@ -172,6 +172,8 @@ class Tracer {
   void before_result(unsigned vcpu, const ReturnLog::Watched& watched, const Actor& actor);
   // Executes the instruction that the watch from `watch` on has stopped, and resumes.
   [[nodiscard]] Result<> pass_access(unsigned vcpu, Va watch, const os::Thread& thread);
+  // All that start there.
+  [[nodiscard]] std::vector<gdbproto::Point> points_at_watch(Va watch) const;
   // By taking the watches on what it reads away for a step.
   [[nodiscard]] Result<> step_past(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> move_past(unsigned vcpu, const os::Thread& thread);

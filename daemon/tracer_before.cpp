@@ -113,6 +113,13 @@ Result<> Tracer::pass_access(unsigned vcpu, Va watch, const os::Thread& thread) 
   return vm_.session().resume();
 }
 
+std::vector<gdbproto::Point> Tracer::points_at_watch(Va watch) const {
+  std::vector<gdbproto::Point> points;
+  for (const Trap* trap : traps_.at_watch(watch)) points.push_back(trap->point);
+  if (const auto result = returns_.watched(watch)) points.push_back(result->point());
+  return points;
+}
+
 // At a watch's own stop it may go. (facts/qemu.md 0.2) One access may meet several watches.
 Result<> Tracer::step_past(unsigned vcpu, Va watch) {
   const Va pc = pc_of(vcpu);
@@ -120,10 +127,10 @@ Result<> Tracer::step_past(unsigned vcpu, Va watch) {
   Result<> stepped;
   for (int i = 0; i < kMostWatchesOfOneAccess && stepped; ++i) {
     std::vector<gdbproto::Point> found;
-    for (const Trap* trap : traps_.at_watch(watch)) {
-      if (std::ranges::find(away, trap->point) == away.end() &&
-          std::ranges::find(found, trap->point) == found.end()) {
-        found.push_back(trap->point);
+    for (const gdbproto::Point& point : points_at_watch(watch)) {
+      if (std::ranges::find(away, point) == away.end() &&
+          std::ranges::find(found, point) == found.end()) {
+        found.push_back(point);
       }
     }
     if (!found.empty()) stepped = vm_.session().remove(found);

@@ -139,7 +139,9 @@ struct ResultWord {
   // Of the registers that are saved around it, the lowest address. The stack pointer is between
   // this and the word only while they are saved or restored.
   Va frame;
-  Va value = {};  // the result, where it is not the word at `at`
+  Va value = {};       // the result, where it is not the word at `at`
+  Va user_pc = {};     // where the thread will go on in user mode
+  unsigned bytes = 8;  // of each of these words
   friend bool operator==(const ResultWord&, const ResultWord&) = default;
 };
 
@@ -210,6 +212,9 @@ class OsModel {
   [[nodiscard]] virtual Result<ResultWord> result_word(unsigned /*vcpu*/) {
     return fail(Errc::kUnsupported, "where results are kept is not known");
   }
+  // `vcpu`, which stops before accesses, is about to read a result word on the way back: whether
+  // the result is in its register by now, and not where it is kept.
+  [[nodiscard]] virtual Result<bool> has_result_in_register(unsigned /*vcpu*/) { return false; }
   // Where the kernel's instructions that load the page-table register end; empty when not known.
   // Reads all of the kernel's code.
   [[nodiscard]] virtual std::vector<Va> ends_of_page_table_writes() { return {}; }

@@ -255,7 +255,7 @@ Result<ResultWord> aarch64_result_word(GuestView& guest, unsigned vcpu,
   if (entry != entries.end()) frame_in = linux_os::find_abi(entry->kind)->number;
   if (frame_in.empty()) return fail(Errc::kNotFound, "at no syscall", pc.value);
   const Va frame{SWAT_TRY(guest.reg(vcpu, frame_in))};
-  return ResultWord{frame + kPc, frame, frame};
+  return ResultWord{frame + kPc, frame, frame, frame + kPc};
 }
 
 }  // namespace swat::os

@@ -87,4 +87,20 @@ Result<DispatchedSyscall> read_arm_dispatched(GuestView& guest, unsigned vcpu,
   return call;
 }
 
+// struct pt_regs: r0 to r12, sp, lr, pc, cpsr, and r0 as the caller had it. Above it 8 bytes are
+// left free, below it a handler's fifth and sixth arguments lie. [arch/arm/include/asm/ptrace.h;
+// thread_info.h, THREAD_START_SP; arch/arm/kernel/entry-common.S, S_OFF]
+Result<ResultWord> arm_result_word(GuestView& guest, unsigned vcpu) {
+  constexpr std::uint64_t kPtRegs = 72;
+  constexpr std::uint64_t kFree = 8;
+  constexpr std::uint64_t kArguments = 8;
+  constexpr std::uint64_t kPc = 60;
+  // Stacks are aligned to their size, which is 8 KiB, or more with KASAN.
+  constexpr std::uint64_t kStackAlignment = 8192;
+  const Va sp{SWAT_TRY(guest.reg(vcpu, arm::register_name(arm::kSp)))};
+  const Va top = (sp + (kStackAlignment - 1)).aligned_down(kStackAlignment);
+  const Va saved = top - kFree - kPtRegs;
+  return ResultWord{saved + kPc, saved - kArguments, saved, saved + kPc, 4};
+}
+
 }  // namespace swat::os

@@ -21,4 +21,9 @@ namespace swat::os {
 [[nodiscard]] Result<DispatchedSyscall> read_arm_dispatched(GuestView& guest, unsigned vcpu,
                                                             const SyscallDispatch& dispatch);
 
+// Of the call that `vcpu` is about to make, which stands somewhere in the entry: struct pt_regs is
+// at the upper end of the thread's stack. Watched is the saved pc, which the way back reads
+// (arm/exit_path.hpp), where a signal meets the call, and by fork, which copies all of them.
+[[nodiscard]] Result<ResultWord> arm_result_word(GuestView& guest, unsigned vcpu);
+
 }  // namespace swat::os

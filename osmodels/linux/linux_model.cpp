@@ -1,5 +1,6 @@
 #include "osmodels/linux/linux_model.hpp"
 
+#include "osmodels/arm/exit_path.hpp"
 #include "osmodels/linux/current_task.hpp"
 #include "osmodels/linux/dispatch_aarch64.hpp"
 #include "osmodels/linux/dispatch_arm.hpp"
@@ -121,6 +122,7 @@ class LinuxModel final : public OsModel {
     return current_->per_cpu_base(vcpu);
   }
   Result<> track_results() override {
+    if (is_arm()) return {};
     if (is_aarch64()) {
       entries_ = SWAT_TRY(syscall_entries());
       return {};
@@ -143,7 +145,13 @@ class LinuxModel final : public OsModel {
                                                                 dispatches_[1].get()};
       return aarch64_result_word(guest_, vcpu, dispatches, entries_);
     }
+    if (is_arm()) return arm_result_word(guest_, vcpu);
     return results_ ? results_->last(vcpu) : OsModel::result_word(vcpu);
+  }
+  Result<bool> has_result_in_register(unsigned vcpu) override {
+    if (!is_arm()) return false;
+    const Va pc{SWAT_TRY(guest_.reg(vcpu, "pc"))};
+    return !SWAT_TRY(arm::restores_result(kernel_, pc));
   }
   Result<std::uint64_t> wall_clock_ns() override {
     return clock_ ? clock_->last_ns() : OsModel::wall_clock_ns();

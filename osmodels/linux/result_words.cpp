@@ -22,7 +22,9 @@ Result<ResultWord> ResultWords::last(unsigned vcpu) const {
   if (!kX86_64Layout.is_pointer(stack)) {
     return fail(Errc::kBadImage, "the per-CPU word of the stack holds no address", stack);
   }
-  return ResultWord{Va{stack} + frame_.result, Va{stack} + frame_.bottom};
+  const Va frame = Va{stack} + frame_.bottom;
+  return ResultWord{
+      Va{stack} + frame_.result, frame, {}, frame + x86::SyscallFrame::kUserPcFromBottom};
 }
 
 }  // namespace swat::os

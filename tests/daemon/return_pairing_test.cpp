@@ -146,6 +146,40 @@ TEST_F(Returns, OfACallThatWasDoneWhenTheSignalCameAreItsOwn) {
   EXPECT_EQ(end(0).outcome, Outcome::kReturned);
 }
 
+// seccomp looks at where the call came from, before there is a result.
+TEST_F(Returns, AreInTheRegisterWhereUserModeGoesOnBehindTheCall) {
+  enter(a, 1, "read");
+  pairing.peeked(a.thread, 3);
+  pairing.leave(a, 9, start, Va{0x1002});
+  EXPECT_EQ(end(0).result, 9);
+  enter(a, 2, "read");
+  pairing.peeked(a.thread, 5);
+  pairing.leave(a, 10, start, Va{0x401000});  // a handler
+  EXPECT_EQ(end(1).result, 5);
+}
+
+// As ARM's kernel does it where a signal has no handler: user mode is not reached in between.
+TEST_F(Returns, OfACallThatTheKernelRestartsItselfAreTwo) {
+  enter(a, 1, "read");
+  pairing.peeked(a.thread, static_cast<std::uint64_t>(-512));
+  enter(a, 2, "read");
+  leave(a, 1);
+  ASSERT_EQ(count(), 2u);
+  EXPECT_EQ(end(0).call, 1u);
+  EXPECT_EQ(end(0).outcome, Outcome::kInterrupted);
+  EXPECT_EQ(end(0).error, "ERESTARTSYS");
+  EXPECT_EQ(end(1).call, 2u);
+  EXPECT_EQ(end(1).result, 1);
+}
+
+TEST_F(Returns, AreMissedWhereTheNextCallComesFirst) {
+  enter(a, 1, "read");
+  pairing.peeked(a.thread, 3);
+  enter(a, 2, "read");
+  ASSERT_EQ(count(), 1u);
+  EXPECT_EQ(end(0).outcome, Outcome::kMissed);
+}
+
 TEST_F(Returns, AreNotWhatTheEntryPathSavesForThem) {
   enter(a, 1, "read");
   pairing.peeked(a.thread, static_cast<std::uint64_t>(-38));

@@ -24,6 +24,17 @@ TEST(ReturnTraps, WatchReadsOfAThreadsWord) {
   EXPECT_EQ(traps.find(Va{0x1fa8})->owner.tid, 1u);
 }
 
+// The word behind it is read, too.
+TEST(ReturnTraps, AreAsWideAsTheKernelsWords) {
+  ReturnTraps traps;
+  const os::ResultWord of_arm{Va{0x1fec}, Va{0x1fa8}, Va{0x1fb0}, Va{0x1fec}, 4};
+  const Point expected{PointKind::kReadWatch, Va{0x1fec}, 4};
+  const auto changes = traps.arm(of_arm, thread_of(1, 1), nobody);
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->insert, expected);
+  EXPECT_EQ(traps.clear(), std::vector{expected});
+}
+
 TEST(ReturnTraps, StayForTheCallsThatFollow) {
   ReturnTraps traps;
   ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
@@ -43,7 +54,7 @@ TEST(ReturnTraps, PassToTheThreadThatHasTheStackNow) {
 TEST(ReturnTraps, GoWhenDisarmed) {
   ReturnTraps traps;
   ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));
-  EXPECT_EQ(traps.disarm(Va{0x1fa8}), (Point{PointKind::kReadWatch, Va{0x1fa8}, 8}));
+  EXPECT_EQ(traps.disarm(*traps.find(Va{0x1fa8})), (Point{PointKind::kReadWatch, Va{0x1fa8}, 8}));
   EXPECT_EQ(traps.find(Va{0x1fa8}), nullptr);
 }
 

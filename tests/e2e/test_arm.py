@@ -1,5 +1,5 @@
 """Linux on 32-bit ARM: what is known of the kernel and its processes equals what the guest says, and
-counted programs come out exact.
+counted programs come out exact; results are those that strace prints inside the guest.
 
 Debian's 6.1 for armhf on a Cortex-A15; with SWAT_ALL set also on two vCPUs, with LPAE's page tables,
 for armel, and other series; and all that does not take seconds. Old kernels of the folder that
@@ -13,10 +13,19 @@ import matrix
 import old_guest
 import swatd
 from swatd import Trace
+from test_returns import Results, Returns
 from test_static import StaticProgram
 
 
-class Arm(StaticProgram, matrix.RowChecks):
+class Arm(StaticProgram, Returns, matrix.RowChecks):
+    test_of_a_shell = Returns.test_of_a_shell if case.ALL else None
+
+    @property
+    def unseen(self):
+        """What has no handler in the table, where the kernel's entry has no word to watch."""
+        has_word = self.row.series == "5.10"
+        return frozenset() if has_word else {"syscall_0x270f", "set_tls", "cacheflush"}
+
     def test_doctor_tells_how_tasks_are_told(self):
         said = swatd.output_of("doctor", *swatd.connection(self.guest))
         self.assertIn("running task: per-CPU offset", said)
@@ -31,7 +40,8 @@ class Arm(StaticProgram, matrix.RowChecks):
         self.assertIn(f"{first['as']}: svc 142 openat counted/{pid}", trace.log())
 
     def test_what_it_cannot_do_it_says(self):
-        for options in (["--returns"], ["--returns=calls"], ["--traps", "exec-log"]):
+        for options in (["--returns=calls"], ["--returns", "--traps", "break"],
+                        ["--traps", "exec-log"]):
             done = swatd.once(*swatd.connection(self.guest), *options, "--duration", 5)
             self.assertEqual(done.returncode, swatd.UNSUPPORTED, options)
 
@@ -68,20 +78,31 @@ for row in matrix.debian_rows("armhf", "armhf-lpae", "armel"):
     globals().update(matrix.class_of(row, ArmAtLength if case.ALL else Arm, case.GuestCase))
 
 
-class OldKernel(matrix.OldRowChecks):
+class OldKernel(Results, matrix.OldRowChecks):
     # Base of the numbers that the program's three ways in have; OABI is not in every kernel.
     BASES = {"eabi": 0, "thumb": 0, "oabi": 0x900000}
 
-    def test_counts(self):
+    def ways(self):
+        has_oabi = not self.row.facts["name"].startswith("linux-3.18")
+        return {way: base for way, base in self.BASES.items() if way != "oabi" or has_oabi}
+
+    def setUp(self):
         # Every kernel from v5 on runs it.
         self.guest.upload("/counted_arm", old_guest.static_program(
             "counted_arm", "-march=armv5te", "-marm", "-mfloat-abi=soft",
             compiler="arm-linux-gnueabihf-gcc"))
-        has_oabi = not self.row.facts["name"].startswith("linux-3.18")
+
+    def test_results(self):
+        for way in self.ways():
+            with self.subTest(way), Trace(self.guest, "--returns", "--calls", "none") as trace:
+                pid, expected = case.counted(
+                    self.guest.run(f"/counted_arm 30 {way}", timeout=200))
+            self.assert_counted_results(trace, pid, expected)
+            self.assert_each_call_has_one_return(trace)
+
+    def test_counts(self):
         for options in ([], ["-e", "trace=getpid,openat"], ["--traps", "break"]):
-            for way, base in self.BASES.items():
-                if way == "oabi" and not has_oabi:
-                    continue
+            for way, base in self.ways().items():
                 with self.subTest(way, options=options):
                     with Trace(self.guest, "--names", *options) as trace:
                         said = self.guest.run(f"/counted_arm 30 {way}", timeout=200)

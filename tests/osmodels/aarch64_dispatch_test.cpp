@@ -188,7 +188,7 @@ TEST_F(Aarch64Dispatch, TheResultIsInTheSavedRegisters) {
   const SyscallDispatch* const dispatches[] = {nullptr, &*compat};
   const auto both = *entries();
   stand_at_load(kCompatTable, 20);
-  const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs};
+  const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs, kPtRegs + 256};
   EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, both), expected);
   cpu.registers = {{"pc", kEntry.value}, {"x0", kPtRegs.value}};
   EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, both), expected);
@@ -262,7 +262,7 @@ TEST_F(Aarch64Assembly, CallersRegistersAreWhereTheyWere) {
   EXPECT_EQ(call->arguments[0], 7u);
   EXPECT_EQ(call->arguments[5], 9u);
   const SyscallDispatch* const dispatches[] = {&*dispatch, nullptr};
-  const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs};
+  const ResultWord expected{kPtRegs + 256, kPtRegs, kPtRegs, kPtRegs + 256};
   EXPECT_EQ(aarch64_result_word(cpu, 0, dispatches, {}), expected);
 }
 

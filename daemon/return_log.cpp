@@ -29,7 +29,8 @@ void ReturnLog::find_exit_pcs() {
   const auto entries = model_.syscall_entries();
   if (!entries) return;
   for (const os::SyscallEntry& entry : *entries) {
-    const auto points = os::x86::find_exit_points(model_.kernel_memory(), entry.address);
+    const auto points =
+        os::x86::find_exit_points(model_.kernel_memory(), entry.address, 8 * model_.word_bytes());
     if (!points) continue;
     for (const os::x86::ExitPoint& exit : *points) {
       spdlog::debug("way out of {}: result loaded at {:x}",
@@ -103,13 +104,22 @@ bool ReturnLog::is_return(const Watched& watched, unsigned vcpu) {
   return watched.word.frame <= sp && sp <= behind;
 }
 
-void ReturnLog::leave(const Actor& actor) {
-  const unsigned vcpu = actor.scene.vcpu;
-  const auto pc = may_miss_peeks() ? user_pc(vcpu) : std::nullopt;
+void ReturnLog::leave(const Actor& actor, const Watched& watched,
+                      std::optional<std::uint64_t> word) {
+  if (model_.has_result_in_register(actor.scene.vcpu).value_or(false)) return leave(actor);
+  if (!word && !vm_.session().running()) word = value(watched);
+  if (!word) return pairing_.miss(actor.thread);
+  leave_with(actor, *word);
+}
+
+void ReturnLog::leave(const Actor& actor) { leave_with(actor, in_register(actor.scene.vcpu)); }
+
+void ReturnLog::leave_with(const Actor& actor, std::uint64_t result) {
+  const auto pc = may_miss_peeks() ? user_pc(actor.scene.vcpu) : std::nullopt;
   if (pc && pairing_.is_interrupted(actor.thread, *pc)) {
     return pairing_.interrupt(actor, Clock::now());
   }
-  pairing_.leave(actor, in_register(vcpu), Clock::now());
+  pairing_.leave(actor, result, Clock::now());
 }
 
 std::uint64_t ReturnLog::in_register(unsigned vcpu) {

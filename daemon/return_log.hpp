@@ -48,8 +48,9 @@ class ReturnLog {
   // The read was that of the way back to user mode; if not, the kernel has only looked. By the
   // vCPU's registers as of the stop.
   [[nodiscard]] bool is_return(const Watched& watched, unsigned vcpu);
-  // What follows from either.
-  void leave(const Actor& actor);
+  // What follows from either. `word`: what value() was before the guest ran on; none if it was not
+  // asked, as the guest still stands, or if there was none.
+  void leave(const Actor& actor, const Watched& watched, std::optional<std::uint64_t> word);
   // Where vCPUs stop before the read: the result is not in its register yet. The guest stands
   // still.
   void leave_before_read(const Actor& actor, const Watched& watched);
@@ -78,6 +79,8 @@ class ReturnLog {
   [[nodiscard]] std::optional<Va> user_pc(unsigned vcpu);
   [[nodiscard]] bool leaves_frame(unsigned vcpu);
   [[nodiscard]] std::uint64_t in_register(unsigned vcpu);
+  void leave(const Actor& actor);  // with what is in the register
+  void leave_with(const Actor& actor, std::uint64_t result);
   // One of a result's words. The guest stands still.
   [[nodiscard]] std::optional<std::uint64_t> read(const os::ResultWord& word, Va at);
 

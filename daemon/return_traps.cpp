@@ -10,7 +10,11 @@ Result<gdbproto::PointChanges> ReturnTraps::arm(
     const std::function<bool(const os::Thread&)>& is_idle) {
   gdbproto::PointChanges changes;
   if (const auto known = watched_.find(word.at); known != watched_.end()) {
-    known->second = {word, owner};  // whose stack it was before is no more
+    // Whose stack it was before is no more.
+    const bool is_as_wide = known->second.word.watched_bytes == word.watched_bytes;
+    if (!is_as_wide) changes.remove = known->second.point();
+    known->second = {word, owner};
+    if (!is_as_wide) changes.insert = known->second.point();
     return changes;
   }
   if (watched_.size() >= kMost) {

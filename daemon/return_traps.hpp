@@ -25,7 +25,7 @@ class ReturnTraps {
     os::Thread owner;
 
     [[nodiscard]] gdbproto::Point point() const {
-      return {gdbproto::PointKind::kReadWatch, word.at, word.bytes};
+      return {gdbproto::PointKind::kReadWatch, word.at, word.watched_bytes};
     }
   };
 

@@ -22,7 +22,7 @@ Result<> Tracer::on_return_watch(unsigned vcpu, const ReturnLog::Watched& watche
   log_calls();
   const bool is_return = returns_.is_return(watched, vcpu);
   if (is_return) {
-    returns_.leave(actor);
+    returns_.leave(actor, watched, word);
   } else {
     ++idle_stops_;
     if (!in_one_write) word = returns_.value(watched);
@@ -41,7 +41,7 @@ Result<bool> Tracer::settle_return(unsigned vcpu) {
   if (!returns_.concerns(*watched, actor)) return true;
   log_calls();
   if (returns_.is_return(*watched, vcpu)) {
-    returns_.leave(actor);
+    returns_.leave(actor, *watched, std::nullopt);
   } else if (const auto word = returns_.value(*watched)) {
     returns_.peeked(actor, *word);
   }

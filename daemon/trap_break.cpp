@@ -24,8 +24,8 @@ class BreakKind final : public TrapKind {
   Result<std::vector<Trap>> returns(os::OsModel& model) const override {
     std::vector<Trap> traps;
     for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
-      if (is_arm(entry.kind)) {
-        return fail(Errc::kUnsupported, "the ways out of an ARM kernel are not known yet");
+      if (is_arm(entry.kind) || model.word_bytes() == 4) {
+        return fail(Errc::kUnsupported, "the ways out of this kernel are not known yet");
       }
       const auto points = os::x86::find_exit_points(model.kernel_memory(), entry.address);
       if (!points && entry.kind == os::SyscallEntry::Kind::kSyscall) {

@@ -139,9 +139,10 @@ struct ResultWord {
   // Of the registers that are saved around it, the lowest address. The stack pointer is between
   // this and the word only while they are saved or restored.
   Va frame;
-  Va value = {};       // the result, where it is not the word at `at`
-  Va user_pc = {};     // where the thread will go on in user mode
-  unsigned bytes = 8;  // of each of these words
+  Va value = {};                   // the result, where it is not the word at `at`
+  Va user_pc = {};                 // where the thread will go on in user mode
+  unsigned bytes = 8;              // of each of these words
+  unsigned watched_bytes = bytes;  // from `at` on: more where some ways back read another word
   friend bool operator==(const ResultWord&, const ResultWord&) = default;
 };
 
@@ -212,8 +213,9 @@ class OsModel {
   [[nodiscard]] virtual Result<ResultWord> result_word(unsigned /*vcpu*/) {
     return fail(Errc::kUnsupported, "where results are kept is not known");
   }
-  // `vcpu`, which stops before accesses, is about to read a result word on the way back: whether
-  // the result is in its register by now, and not where it is kept.
+  // `vcpu` has been stopped by its read of a result word on the way back: whether the result is in
+  // its register by then, and need not be read where it is kept. Where vCPUs stop behind the access
+  // this reads no memory: the guest may be running.
   [[nodiscard]] virtual Result<bool> has_result_in_register(unsigned /*vcpu*/) { return false; }
   // Where the kernel's instructions that load the page-table register end; empty when not known.
   // Reads all of the kernel's code.

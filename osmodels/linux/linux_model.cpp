@@ -8,6 +8,7 @@
 #include "osmodels/linux/mappings.hpp"
 #include "osmodels/linux/process_list.hpp"
 #include "osmodels/linux/result_words.hpp"
+#include "osmodels/linux/result_words_32.hpp"
 #include "osmodels/linux/saved_registers.hpp"
 #include "osmodels/linux/syscall_dispatch.hpp"
 #include "osmodels/linux/syscall_entries.hpp"
@@ -84,6 +85,8 @@ class LinuxModel final : public OsModel {
     if (results_) {
       const Va base = SWAT_TRY(current_->per_cpu_base(vcpu));
       along[pieces++] = SWAT_TRY(results_->piece(vcpu, kernel_, base));
+    } else if (results_32_) {
+      along[pieces++] = results_32_->piece(vcpu);
     }
     return current_->read(vcpu, std::span(along).first(pieces));
   }
@@ -123,6 +126,11 @@ class LinuxModel final : public OsModel {
   }
   Result<> track_results() override {
     if (is_arm()) return {};
+    if (profile_.layout.word_bytes == 4) {
+      results_32_.emplace(
+          SWAT_TRY(ResultWords32::find(guest_, kernel_, SWAT_TRY(syscall_entries()))));
+      return {};
+    }
     if (is_aarch64()) {
       entries_ = SWAT_TRY(syscall_entries());
       return {};
@@ -146,10 +154,11 @@ class LinuxModel final : public OsModel {
       return aarch64_result_word(guest_, vcpu, dispatches, entries_);
     }
     if (is_arm()) return arm_result_word(guest_, vcpu);
+    if (results_32_) return results_32_->last(vcpu, kernel_);
     return results_ ? results_->last(vcpu) : OsModel::result_word(vcpu);
   }
   Result<bool> has_result_in_register(unsigned vcpu) override {
-    if (!is_arm()) return false;
+    if (!is_arm()) return results_.has_value();
     const Va pc{SWAT_TRY(guest_.reg(vcpu, "pc"))};
     return !SWAT_TRY(arm::restores_result(kernel_, pc));
   }
@@ -192,7 +201,8 @@ class LinuxModel final : public OsModel {
   LinuxProfile profile_;
   Va init_task_;
   std::optional<GuestClock> clock_;
-  std::optional<ResultWords> results_;
+  std::optional<ResultWords> results_;       // x86_64
+  std::optional<ResultWords32> results_32_;  // i386
   std::vector<std::string> provenance_;
   TaskReader tasks_;
   std::unique_ptr<CurrentTask> current_;  // null: nothing tells

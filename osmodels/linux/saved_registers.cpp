@@ -65,19 +65,6 @@ std::optional<std::uint64_t> saved(const Frame& frame, std::span<const std::byte
   return word_in(pt_regs, row->offset, frame.word_bytes);
 }
 
-// The entry whose code `at` is in: the nearest below.
-std::optional<Kind> entry_around(const std::vector<SyscallEntry>& entries, Va at) {
-  constexpr std::uint64_t kMostBytes = 4096;
-  const SyscallEntry* nearest = nullptr;
-  for (const SyscallEntry& entry : entries) {
-    if (entry.kind == Kind::kSyscall || entry.address > at || at - entry.address > kMostBytes) {
-      continue;
-    }
-    if (nearest == nullptr || nearest->address < entry.address) nearest = &entry;
-  }
-  return nearest == nullptr ? std::nullopt : std::optional(nearest->kind);
-}
-
 class DispatchReader {
  public:
   DispatchReader(GuestView& guest, unsigned vcpu, VirtualMemory& kernel,
@@ -176,6 +163,18 @@ class DispatchReader {
 };
 
 }  // namespace
+
+std::optional<SyscallEntry::Kind> entry_around(const std::vector<SyscallEntry>& entries, Va at) {
+  constexpr std::uint64_t kMostBytes = 4096;
+  const SyscallEntry* nearest = nullptr;
+  for (const SyscallEntry& entry : entries) {
+    if (entry.kind == Kind::kSyscall || entry.address > at || at - entry.address > kMostBytes) {
+      continue;
+    }
+    if (nearest == nullptr || nearest->address < entry.address) nearest = &entry;
+  }
+  return nearest == nullptr ? std::nullopt : std::optional(nearest->kind);
+}
 
 Result<DispatchedSyscall> read_dispatched(GuestView& guest, unsigned vcpu, VirtualMemory& kernel,
                                           const SyscallDispatch& dispatch,

@@ -4,6 +4,7 @@
 // whose pt_regs had other sizes.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "osmodels/model.hpp"
@@ -15,5 +16,10 @@ namespace swat::os {
                                                         VirtualMemory& kernel,
                                                         const SyscallDispatch& dispatch,
                                                         const std::vector<SyscallEntry>& entries);
+
+// The entry, of those but SYSCALL's, whose code `at` is in: the nearest below. None: it is far from
+// all.
+[[nodiscard]] std::optional<SyscallEntry::Kind> entry_around(
+    const std::vector<SyscallEntry>& entries, Va at);
 
 }  // namespace swat::os

@@ -21,13 +21,28 @@ bool in_group(const Instruction& insn, std::uint8_t group) {
          detail.groups + detail.groups_count;
 }
 
-bool loads_rax_from_stack(const Instruction& insn) {
+// A word of the stack, `mov disp(%rsp),%...`.
+bool is_on_stack(const cs_x86_op& operand) {
+  return operand.type == X86_OP_MEM && operand.mem.index == X86_REG_INVALID &&
+         (operand.mem.base == X86_REG_RSP || operand.mem.base == X86_REG_ESP);
+}
+
+bool loads_result_64(const Instruction& insn) {
   const cs_x86& x86 = insn.x86();
   if (x86.op_count == 0 || x86.operands[0].type != X86_OP_REG) return false;
   if (x86.operands[0].reg != X86_REG_RAX) return false;
-  if (insn->id == X86_INS_POP) return true;
-  return insn->id == X86_INS_MOV && x86.operands[1].type == X86_OP_MEM &&
-         x86.operands[1].mem.base == X86_REG_RSP && x86.operands[1].mem.index == X86_REG_INVALID;
+  return insn->id == X86_INS_POP || (insn->id == X86_INS_MOV && is_on_stack(x86.operands[1]));
+}
+
+// Since 4.16 all saved registers are copied to another stack, and SYSEXIT's way takes eax there by
+// any register. [arch/x86/entry/entry_32.S, SWITCH_TO_ENTRY_STACK, entry_SYSENTER_32]
+bool loads_result_32(const Instruction& insn) {
+  constexpr std::int64_t kAx = 24;  // in struct pt_regs
+  const cs_x86& x86 = insn.x86();
+  if (insn->id == X86_INS_MOVSD) return x86.prefix[0] == X86_PREFIX_REP;
+  if (x86.op_count == 0 || x86.operands[0].type != X86_OP_REG) return false;
+  if (insn->id == X86_INS_POP) return x86.operands[0].reg == X86_REG_EAX;
+  return insn->id == X86_INS_MOV && is_on_stack(x86.operands[1]) && x86.operands[1].mem.disp == kAx;
 }
 
 // `testb $3, CS(%rsp)`: zero means that the saved registers are the kernel's own, and the path that
@@ -42,8 +57,8 @@ bool asks_for_privilege(const Instruction& insn) {
 
 class ExitFinder {
  public:
-  ExitFinder(const Disassembler& disassembler, VirtualMemory& kernel)
-      : disassembler_(disassembler), kernel_(kernel) {}
+  ExitFinder(const Disassembler& disassembler, VirtualMemory& kernel, unsigned bits)
+      : disassembler_(disassembler), kernel_(kernel), bits_(bits) {}
 
   std::vector<ExitPoint> find(Va entry) {
     visit({entry, false});
@@ -70,7 +85,7 @@ class ExitFinder {
   }
 
   void walk(const Instruction& insn, bool called) {
-    if (called && loads_rax_from_stack(insn)) {
+    if (called && (bits_ == 32 ? loads_result_32(insn) : loads_result_64(insn))) {
       add(insn);
       return;
     }
@@ -96,9 +111,11 @@ class ExitFinder {
 
   void add(const Instruction& load) {
     const Va at{load->address};
+    const bool is_repeated = load.x86().prefix[0] == X86_PREFIX_REP;
+    const Va loaded = is_repeated ? at : load.next();
     const auto known = [&](const ExitPoint& point) { return point.load == at; };
     if (std::none_of(found_.begin(), found_.end(), known)) {
-      found_.push_back({at, load.next(), ends_of_block(load.next()), first_skippable(load.next())});
+      found_.push_back({at, loaded, ends_of_block(load.next()), first_skippable(load.next())});
     }
   }
 
@@ -123,7 +140,7 @@ class ExitFinder {
   Va first_skippable(Va from) {
     Va at = from;
     for (int i = 0; i < kMaxToBreakpoint; ++i) {
-      if (understand(kernel_, at, 64)) return at;
+      if (understand(kernel_, at, bits_)) return at;
       const auto insn = disassembler_.at(kernel_, at);
       const auto next = insn ? insn->only_successor() : std::nullopt;
       if (!next) break;
@@ -134,6 +151,7 @@ class ExitFinder {
 
   const Disassembler& disassembler_;
   VirtualMemory& kernel_;
+  unsigned bits_;
   std::set<Place> visited_;
   std::vector<Place> open_;
   std::vector<ExitPoint> found_;
@@ -141,9 +159,9 @@ class ExitFinder {
 
 }  // namespace
 
-Result<std::vector<ExitPoint>> find_exit_points(VirtualMemory& kernel, Va entry) {
-  const Disassembler disassembler = SWAT_TRY(Disassembler::open(64));
-  auto points = ExitFinder(disassembler, kernel).find(entry);
+Result<std::vector<ExitPoint>> find_exit_points(VirtualMemory& kernel, Va entry, unsigned bits) {
+  const Disassembler disassembler = SWAT_TRY(Disassembler::open(bits));
+  auto points = ExitFinder(disassembler, kernel, bits).find(entry);
   if (points.empty()) {
     return fail(Errc::kNotFound, "no load of the result behind this entry", entry.value);
   }

@@ -95,4 +95,21 @@ Result<SyscallFrame> find_syscall_frame(VirtualMemory& kernel, Va entry) {
   return fail(Errc::kNotFound, "the entry path saves rax to no stack that is known", entry.value);
 }
 
+Result<std::uint64_t> pushed_by_int80(VirtualMemory& kernel, Va entry) {
+  constexpr std::uint64_t kPushedByCpu = 5;  // ss, esp, eflags, cs, eip
+  const Disassembler disassembler = SWAT_TRY(Disassembler::open(32));
+  std::uint64_t words = kPushedByCpu;
+  Va at = entry;
+  for (int i = 0; i < kMaxInstructions; ++i) {
+    const Instruction insn = SWAT_TRY(disassembler.at(kernel, at));
+    if (insn->id == X86_INS_PUSH) ++words;
+    if (insn->id == X86_INS_POP) --words;
+    if (insn->id == X86_INS_PUSH && is_register(insn.x86().operands[0], X86_REG_EBX)) {
+      return words * 4;
+    }
+    at = insn.only_successor().value_or(insn.next());
+  }
+  return fail(Errc::kNotFound, "the entry of int $0x80 does not save ebx", entry.value);
+}
+
 }  // namespace swat::os::x86

@@ -34,4 +34,8 @@ struct SyscallFrame {
 // it branches or calls before rax has been saved to a stack that a per-CPU word leads to.
 [[nodiscard]] Result<SyscallFrame> find_syscall_frame(VirtualMemory& kernel, Va entry);
 
+// Of a 32-bit kernel's entry for `int $0x80`: bytes on the stack, those included that the CPU has
+// pushed, when ebx has been saved as the last of struct pt_regs. kNotFound: it is not.
+[[nodiscard]] Result<std::uint64_t> pushed_by_int80(VirtualMemory& kernel, Va entry);
+
 }  // namespace swat::os::x86

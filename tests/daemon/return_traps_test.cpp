@@ -35,6 +35,17 @@ TEST(ReturnTraps, AreAsWideAsTheKernelsWords) {
   EXPECT_EQ(traps.clear(), std::vector{expected});
 }
 
+TEST(ReturnTraps, GrowWhereAWayBackReadsAnotherWord) {
+  ReturnTraps traps;
+  os::ResultWord word{Va{0x1fd4}, Va{0x1fbc}, {}, Va{0x1fec}, 4};
+  ASSERT_TRUE(traps.arm(word, thread_of(1, 1), nobody));
+  word.watched_bytes = 28;
+  const auto changes = traps.arm(word, thread_of(1, 1), nobody);
+  ASSERT_TRUE(changes);
+  EXPECT_EQ(changes->remove, (Point{PointKind::kReadWatch, Va{0x1fd4}, 4}));
+  EXPECT_EQ(changes->insert, (Point{PointKind::kReadWatch, Va{0x1fd4}, 28}));
+}
+
 TEST(ReturnTraps, StayForTheCallsThatFollow) {
   ReturnTraps traps;
   ASSERT_TRUE(traps.arm(word_at(0x1fa8), thread_of(1, 1), nobody));

@@ -11,6 +11,7 @@ import case
 import matrix
 from old_guest import static_program
 from swatd import Trace
+from test_returns import Results
 
 ROWS = matrix.old_rows("i386", "x86_64", "aarch64")
 
@@ -33,9 +34,11 @@ class OldKernel(matrix.OldRowChecks):
         return trace
 
 
-class OldKernel32(OldKernel):
+class OldKernel32(Results, OldKernel):
     # What a kernel has no handler for is not seen in its table. openat came with 2.6.16.
     UNSEEN = {"2.4.27": ["openat"]}
+    # Without a vDSO there is no SYSENTER.
+    WAYS = {"2.4.27": [""]}
 
     def test_counts_of_int80(self):
         self.upload("counted32", "-m32")
@@ -45,6 +48,17 @@ class OldKernel32(OldKernel):
                 trace = self.assert_traced("counted32", "int80", *options, unseen=unseen)
                 self.assertRegex(trace.diagnostics(), r"int80 entry at .*: table, \d+ read watch")
         self.assert_traced("counted32", "int80", "--names", "--traps", "break")
+
+    def test_results(self):
+        self.upload("counted32", "-m32")
+        kernel = self.row.facts["kernel"]
+        for way in self.WAYS.get(kernel, ["", "vsyscall"]):
+            with self.subTest(way), Trace(self.guest, "--returns", "--calls", "none") as trace:
+                pid, expected = case.counted(self.guest.run(f"/counted32 30 {way}", timeout=200))
+            seen = {what: times for what, times in expected.items()
+                    if what not in self.UNSEEN.get(kernel, [])}
+            self.assert_counted_results(trace, pid, {"getpid": 0, "openat": 0} | seen)
+            self.assert_each_call_has_one_return(trace)
 
 
 class OldKernel64(OldKernel):

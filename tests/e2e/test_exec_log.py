@@ -76,7 +76,6 @@ class ExecLog(case.GuestCase):
         self.assertEqual(seen, expected)
         return pid
 
-
     def assert_calls_exact(self, trace, output):
         pid, expected = case.counted(output)
         seen = {what: len(trace.events("call", pid=pid, function=what)) for what in expected}

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 # pylint: disable=wrong-import-position
 import matrix
-from guest import QEMU
+from machines import QEMU
 from swatd import SWATD
 
 MOST_BLIND_S = 5.0

@@ -2,9 +2,10 @@
 
   without        system calls only
   watch          and their returns, by a read watch on each thread's saved result (the default)
-  break          and their returns, all by breakpoints (--traps break)
+  break          and their returns, all by breakpoints (--traps break): x86_64 alone has these
 
-Usage: returns.py [SECONDS [TURNS [WORKLOAD]]], as for bench.py. Prints a table: calls a second, stops
+Usage: returns.py [SECONDS [TURNS [WORKLOAD [ARCH]]]], as for bench.py; ARCH: amd64, or another that
+fetch-guest has. Prints a table: calls a second, stops
 for each call, and the share of calls whose end was seen (all but those still open at the end).
 """
 
@@ -46,20 +47,23 @@ def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 5
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     workload = sys.argv[3] if len(sys.argv) > 3 else "busy"
-    measured = {who: [] for who in OBSERVERS}
-    with Guest() as guest:
+    arch = sys.argv[4] if len(sys.argv) > 4 else "amd64"
+    observers = {who: options for who, options in OBSERVERS.items()
+                 if arch == "amd64" or "break" not in options}
+    measured = {who: [] for who in observers}
+    with Guest(arch=arch) as guest:
         version = "{major}.{minor}.{micro}".format(**guest.qmp("query-version")["qemu"])
         WORKLOADS[workload](guest)
         for _ in range(turns):
-            for who, options in OBSERVERS.items():
+            for who, options in observers.items():
                 measured[who].append(measure(guest, seconds, options))
-    print(f"\nQEMU {version}, TCG, 1 vCPU, {workload} guest, median of {turns} turns of {seconds:g} s\n")
+    print(f"\nQEMU {version}, TCG, {arch}, 1 vCPU, {workload} guest, median of {turns} turns of {seconds:g} s\n")
     print("| returns | system calls/s | stops/call | calls whose end was seen |")
     print("|---|---:|---:|---:|")
     for who, rows in measured.items():
         rate, stops, seen = (statistics.median(column) for column in zip(*rows))
-        print(f"| {who} | {rate:.0f} | {stops:.2f} | {f'{seen:.2%}' if OBSERVERS[who] else '-'} |")
-    worst = min(seen for who in ("watch", "break") for _, _, seen in measured[who])
+        print(f"| {who} | {rate:.0f} | {stops:.2f} | {f'{seen:.2%}' if observers[who] else '-'} |")
+    worst = min(seen for who in observers if observers[who] for _, _, seen in measured[who])
     if worst < 1:
         sys.exit("returns: a return was missed")
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import case
 import old_guest
 import swatd
-from guest import Guest, program_beside, unpack
+from guest import Guest, unpack
+from machines import program_beside
 from readelf import exported_functions
 from swatd import Trace
 

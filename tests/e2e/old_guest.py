@@ -20,7 +20,8 @@ from pathlib import Path
 import musl
 import swatd
 import uclibc
-from guest import QEMU, ROOT, GuestError, Qmp, parse_maps_line, program_beside
+from guest import ROOT, GuestError, Qmp, parse_maps_line
+from machines import QEMU, program_beside
 
 TRIES = 4
 FOLDER = Path(os.environ["SWAT_GUESTS"]) if "SWAT_GUESTS" in os.environ else None

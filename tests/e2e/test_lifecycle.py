@@ -13,6 +13,7 @@ import case
 import swatd
 from gdbclient import RspClient
 from guest import Guest
+from machines import QEMU
 from swatd import Trace
 
 
@@ -220,7 +221,6 @@ class bare_machine:
     """A VM that runs `jmp .` and no operating system."""
 
     def __init__(self, folder, disk):
-        from guest import QEMU
         self.arguments = [QEMU, "-accel", "tcg", "-m", "64M", "-display", "none", "-nodefaults",
                           "-drive", f"file={disk},format=raw,if=ide",
                           "-gdb", f"unix:{folder}/gdb,server=on,wait=off",

@@ -3,7 +3,6 @@
 On another QEMU (SWAT_QEMU names it) the same traces are exact in the ordinary way, and say so.
 """
 
-import os
 import re
 import signal
 import subprocess

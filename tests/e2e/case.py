@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -116,8 +117,21 @@ def counted(output):
     return pid, {what: int(times) for what, times in fields.items()}
 
 
+class TimedResult(unittest.TextTestResult):
+    """Says how long each test took."""
+
+    def startTest(self, test):
+        self.started = time.monotonic()
+        super().startTest(test)
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        self.stream.writeln(f"  {time.monotonic() - self.started:.1f} s")
+
+
 def main():
-    program = unittest.main(module="__main__", verbosity=2, exit=False)
+    runner = unittest.TextTestRunner(resultclass=TimedResult, verbosity=2)
+    program = unittest.main(module="__main__", testRunner=runner, exit=False)
     if not program.result.wasSuccessful():
         sys.exit(1)
     for test, reason in program.result.skipped:

@@ -197,21 +197,22 @@ class OneVcpu(Counts, ExecLog):
         SideBySide.test_forks_of_one_program_side_by_side(self)
 
 
-@case.quick("test_processes_that_come_and_go", "test_counted_without_a_plt",
-            "test_counted_programs_side_by_side", "test_forks_of_one_program_side_by_side")
+@case.quick("test_processes_that_come_and_go", "test_counted_programs_side_by_side")
 class TwoVcpus(Counts, SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 2}
 
 
+@case.quick("test_forks_of_one_program_side_by_side")
 class FourVcpus(SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 4}
 
 
+@case.quick("test_counted_programs_side_by_side")
 class TwoVcpusWithSplitPageTables(SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 2, "cpu": "Haswell"}
 
 
-@case.quick("test_side_by_side", "test_processes_that_come_and_go", "test_the_guest_has_them")
+@case.quick("test_side_by_side", "test_the_guest_has_them")
 class SplitPageTables(Counts, ExecLog):
     guest_options = {"piped_log": True, "cpu": "Haswell"}
 

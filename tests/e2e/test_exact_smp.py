@@ -36,8 +36,7 @@ class SeveralVcpus(Exact):
                                  options=("--traps", "break"), leave_out=("strlen", "malloc"))
 
 
-@case.quick("test_64_bit_with_lazy_binding", "test_32_bit_through_int80",
-            "test_watches_side_by_side", "test_watches_beside_breakpoints")
+@case.quick("test_watches_side_by_side", "test_watches_beside_breakpoints")
 class TwoVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 2}
 

@@ -19,7 +19,7 @@ from guest import Guest
 from swatd import SWATD, Trace
 
 EXEC_LOG = ("--traps", "exec-log")
-KILLS = int(os.environ.get("SWAT_LOG_KILLS", "5"))
+KILLS = int(os.environ.get("SWAT_LOG_KILLS", "20" if case.ALL else "2"))
 LOG_TRACE = 1 << 15  # what a QEMU that was built with trace events always logs [include/qemu/log.h]
 
 

@@ -24,7 +24,6 @@ struct SyscallFrame {
   std::uint64_t result;
   std::uint64_t bottom;
 
-  static constexpr std::uint64_t kResultBytes = 8;
   // Where the caller goes on in user mode, from the frame's lowest word.
   static constexpr std::uint64_t kUserPcFromBottom = 0x80;
   static constexpr std::uint64_t kBytes = 0xa8;  // sizeof(struct pt_regs)

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kConnectTimeout{5000};
 constexpr std::chrono::milliseconds kTakenPatience{2000};
+// A local QEMU's next stop takes 100 to 500 us; to sleep and be woken, some 50 us of them.
+constexpr std::chrono::microseconds kPollFor{500};
 
 std::vector<std::byte> contents_of(const std::string& path) {
   constexpr std::size_t kMaxBytes = 16 << 20;
@@ -179,7 +181,12 @@ Result<> Vm::connect_stub(const gdbproto::Endpoint& endpoint) {
   SWAT_CHECK(guardian_.arm(duty_));
   auto shaken = shake_hands(endpoint);
   attached_ = shaken.has_value();
-  if (attached_) return {};
+  if (attached_) {
+    // A CPU for each vCPU, and one for us.
+    const auto vcpus = session_->threads().size();
+    if (std::thread::hardware_concurrency() > vcpus) stub_link_->poll_for(kPollFor);
+    return {};
+  }
   // A stub that has said what it is has stopped its guest: the guardian lets it go.
   if (session_ != nullptr && session_->is_stub()) return shaken;
   // Nothing of ours is in whatever this is; the guardian must not touch it either.

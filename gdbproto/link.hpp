@@ -20,6 +20,9 @@ class Link {
   // to 50 ms late).
   // kTimeout: nothing came. kInterrupted: the process was asked to stop. kDisconnected: peer gone.
   [[nodiscard]] virtual Result<> receive(std::string& into, std::chrono::milliseconds timeout) = 0;
+  // From now on receive() polls for up to `longest` before it sleeps, as long as the last wait was
+  // shorter than that; 0: never. A matter of speed alone, for whoever has a CPU to spare.
+  virtual void poll_for(std::chrono::microseconds longest) { (void)longest; }
 };
 
 }  // namespace swat::gdbproto

@@ -8,6 +8,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <thread>
 
@@ -84,6 +85,54 @@ TEST(SocketLink, TimesOutAndStillHearsWhatComesLater) {
     ASSERT_TRUE(s.link->receive(into, 1000ms));
   }
   EXPECT_EQ(into, "latelatelate");
+}
+
+std::chrono::nanoseconds cpu_time_of_this_thread() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// Timeouts are a hundred milliseconds here: what sleeps takes none of the CPU.
+std::chrono::nanoseconds cpu_time_of_a_wait(Loopback& s) {
+  std::string into;
+  const auto before = cpu_time_of_this_thread();
+  EXPECT_EQ(s.link->receive(into, 100ms).error().code, Errc::kTimeout);
+  return cpu_time_of_this_thread() - before;
+}
+
+TEST(SocketLink, PollsBeforeItSleepsWhereTheLastWaitWasShort) {
+  Loopback s;
+  s.link->poll_for(60ms);
+  s.say("soon");
+  std::string into;
+  ASSERT_TRUE(s.link->receive(into, 1000ms));
+  EXPECT_GT(cpu_time_of_a_wait(s), 1ms);
+  EXPECT_LT(cpu_time_of_a_wait(s), 20ms) << "the last wait was long";
+  s.say("soon");
+  ASSERT_TRUE(s.link->receive(into, 1000ms));
+  EXPECT_GT(cpu_time_of_a_wait(s), 1ms);
+  EXPECT_EQ(into, "soonsoon");
+}
+
+TEST(SocketLink, SleepsAtOnceWhereItWasNotToldToPoll) {
+  Loopback s;
+  s.say("soon");
+  std::string into;
+  ASSERT_TRUE(s.link->receive(into, 1000ms));
+  EXPECT_LT(cpu_time_of_a_wait(s), 20ms);
+}
+
+TEST(SocketLink, ReportsThatThePeerClosedWhileItPolls) {
+  Loopback s;
+  s.link->poll_for(1s);
+  std::thread closer([&] {
+    std::this_thread::sleep_for(20ms);
+    s.peer.close();
+  });
+  std::string into;
+  EXPECT_EQ(s.link->receive(into, 10000ms).error().code, Errc::kDisconnected);
+  closer.join();
 }
 
 TEST(SocketLink, ReportsThatThePeerClosed) {

@@ -40,6 +40,7 @@ unsigned StoppedGuest::vcpu_count() const {
 
 void StoppedGuest::forget() {
   for (auto& g : g_) g.reset();
+  ram_->forget();
 }
 
 void StoppedGuest::remember(unsigned vcpu, std::vector<std::byte> g) {

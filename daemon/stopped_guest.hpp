@@ -1,6 +1,7 @@
-// GuestView over a stopped QEMU: registers by name, cached until the guest runs again.
+// GuestView over a stopped QEMU: registers by name and RAM, cached until the guest runs again.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "gdbproto/device_state.hpp"
 #include "gdbproto/session.hpp"
 #include "osmodels/architecture.hpp"
+#include "osmodels/cached_ram.hpp"
 
 namespace swat::daemon {
 
@@ -40,14 +42,14 @@ class StoppedGuest final : public os::GuestView {
     return ((reg_or_zero(vcpu, test.reg) & test.mask) == 0) == test.kernel_when_zero;
   }
   [[nodiscard]] Result<os::X86SystemTables> x86_tables(unsigned vcpu) override;
-  [[nodiscard]] PhysicalMemory& ram() override { return ram_; }
+  [[nodiscard]] PhysicalMemory& ram() override { return *ram_; }
 
  private:
   StoppedGuest(gdbproto::Session& session, PhysicalMemory& ram, const os::Machine& machine)
-      : session_(session), ram_(ram), machine_(machine) {}
+      : session_(session), ram_(std::make_unique<os::CachedRam>(ram)), machine_(machine) {}
 
   gdbproto::Session& session_;
-  PhysicalMemory& ram_;
+  std::unique_ptr<os::CachedRam> ram_;  // stays where it is, for those who know it
   const os::Machine& machine_;
   std::vector<os::X86SystemTables> tables_;
   std::vector<std::optional<std::vector<std::byte>>> g_;  // by vCPU

@@ -7,7 +7,8 @@ namespace swat::os {
 Result<> CachedRam::read(Pa at, std::span<std::byte> into) {
   const std::uint64_t number = at.value / kPage;
   const auto offset = static_cast<std::size_t>(at.value % kPage);
-  if (into.size() > kPage - offset) {  // over the end of a page: much at once, or rare
+  const bool crosses = into.size() > kPage - offset;  // much at once, or rare
+  if (crosses || ++reads_ <= kFewReads) {
     return ram_.read(at, into);
   }
   auto found = pages_.find(number);
@@ -21,6 +22,12 @@ Result<> CachedRam::read(Pa at, std::span<std::byte> into) {
   }
   std::memcpy(into.data(), found->second.data() + offset, into.size());
   return {};
+}
+
+// The table goes, too: clearing a large one takes longer than a stop may.
+void CachedRam::forget() {
+  reads_ = 0;
+  if (!pages_.empty()) pages_ = {};
 }
 
 }  // namespace swat::os

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdio>
 
-#include "osmodels/cached_ram.hpp"
 #include "osmodels/linux/acceptance.hpp"
 #include "osmodels/linux/cached_profile.hpp"
 #include "osmodels/linux/inference.hpp"
@@ -111,8 +110,9 @@ Result<Candidate> candidate_from_btf(AddressSpace& kernel, const Findings& found
   return candidate;
 }
 
-Result<Candidate> candidate_from_inference(GuestView& guest, CachedRam& ram, AddressSpace& kernel,
-                                           const Findings& found, std::optional<Va> init_task) {
+Result<Candidate> candidate_from_inference(GuestView& guest, PhysicalMemory& ram,
+                                           AddressSpace& kernel, const Findings& found,
+                                           std::optional<Va> init_task) {
   InferredProfile inferred = SWAT_TRY(
       infer_profile({ram, kernel, *found.kernel.user_geometry,
                      found.kernel.geometry == found.kernel.user_geometry, found.kernel.image(),
@@ -123,7 +123,8 @@ Result<Candidate> candidate_from_inference(GuestView& guest, CachedRam& ram, Add
 }
 
 // Publishes the candidate if the guest agrees with it; else says in one line why it does not.
-Result<> take(CachedRam& ram, AddressSpace& kernel, Result<Candidate> candidate, Findings& found) {
+Result<> take(PhysicalMemory& ram, AddressSpace& kernel, Result<Candidate> candidate,
+              Findings& found) {
   if (!candidate) return tl::unexpected(std::move(candidate).error());
   const AcceptanceInput input{ram,
                               kernel,
@@ -141,7 +142,7 @@ Result<> take(CachedRam& ram, AddressSpace& kernel, Result<Candidate> candidate,
 }
 
 // The profile of an earlier run, if there is one and the guest agrees with it.
-bool take_cached(GuestView& guest, CachedRam& ram, AddressSpace& kernel, ProfileStore& store,
+bool take_cached(GuestView& guest, PhysicalMemory& ram, AddressSpace& kernel, ProfileStore& store,
                  Findings& found) {
   const auto text = store.load(found.key);
   if (!text) return false;
@@ -176,7 +177,7 @@ void keep(ProfileStore& store, const Findings& found) {
 }
 
 Result<> find_profile(GuestView& guest, const LinuxModelOptions& options, Findings& found) {
-  CachedRam ram(guest.ram());
+  PhysicalMemory& ram = guest.ram();
   AddressSpace kernel(ram, *found.kernel.geometry, found.kernel.root);
   if (options.store != nullptr && take_cached(guest, ram, kernel, *options.store, found)) return {};
   const std::optional<Va> init_task = find_init_task_symbol(options, found);

@@ -13,6 +13,7 @@ Result<> CachedRam::read(Pa at, std::span<std::byte> into) {
   }
   auto found = pages_.find(number);
   if (found == pages_.end()) {
+    if (into.size() == kPage) return ram_.read(at, into);  // by whoever reads on, page by page
     std::vector<std::byte> page(kPage);
     const Result<> whole = ram_.read(Pa{number * kPage}, page);
     // A page that is not all RAM, or a connection that is gone: the plain read says which.

@@ -74,6 +74,23 @@ class RunQueueSearch {
   const CurrentTaskInput& input_;
 };
 
+// Where `curr` would be beside each word that names init_task: nothing else can score.
+std::vector<std::size_t> candidates(const Blob& blob, Va init_task) {
+  std::vector<std::size_t> places;
+  for (std::size_t at = 0; at + blob.word_bytes <= blob.bytes.size(); at += blob.word_bytes) {
+    if (blob.word(at) != init_task.value) continue;
+    for (const std::size_t idle : kIdleAt) {
+      const std::size_t back = idle * blob.word_bytes;
+      const bool is_whole =
+          back <= at && at - back + kWindow * blob.word_bytes <= blob.bytes.size();
+      if (is_whole) places.push_back(at - back);
+    }
+  }
+  std::ranges::sort(places);
+  places.erase(std::ranges::unique(places).begin(), places.end());
+  return places;
+}
+
 }  // namespace
 
 std::vector<std::uint64_t> run_queue_slots(const CurrentTaskInput& input, Va base) {
@@ -81,8 +98,7 @@ std::vector<std::uint64_t> run_queue_slots(const CurrentTaskInput& input, Va bas
   RunQueueSearch search(input);
   std::vector<std::pair<int, std::uint64_t>> ranked;
   Window window{};
-  for (std::size_t at = 0; at + kWindow * blob.word_bytes <= blob.bytes.size();
-       at += blob.word_bytes) {
+  for (const std::size_t at : candidates(blob, input.init_task)) {
     for (std::size_t i = 0; i < kWindow; ++i) window[i] = blob.word(at + i * blob.word_bytes);
     const int score = search.score(window);
     if (score > 0) ranked.emplace_back(-score, (blob.at + at).value);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "memory_fakes.hpp"
 
 namespace swat::os {
@@ -65,6 +67,16 @@ TEST(CachedRam, PassesOnWhatCrossesAPageOrIsABatch) {
   const PhysicalMemory::Piece piece{Pa{0xff8}, std::as_writable_bytes(std::span(&word, 1))};
   ASSERT_TRUE(c.cached.read_batch({&piece, 1}));
   EXPECT_EQ(word, 0x1'0000'0ff8U);
+}
+
+TEST(CachedRam, KeepsNoPageThatIsReadWhole) {
+  Cached c;
+  c.read_much();
+  std::vector<std::byte> page(4096);
+  ASSERT_TRUE(c.cached.read(Pa{4096}, page));
+  c.ram.store<std::uint64_t>(4096, 1);
+  ASSERT_TRUE(c.cached.read(Pa{4096}, page));
+  EXPECT_EQ(page.front(), std::byte{1});
 }
 
 TEST(CachedRam, SaysWhichAddressIsNoRam) {

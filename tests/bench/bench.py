@@ -57,12 +57,23 @@ def entry_and_watch(guest):
     return entry, (int.from_bytes(base, "little") + displacement) % (1 << 64)
 
 
+def lines_a_second(file, seconds):
+    """Of an observer that runs and writes to `file`, from a second on, in which it gets going."""
+    time.sleep(1)
+    before, start = count_lines(file), time.monotonic()
+    time.sleep(seconds)
+    return (count_lines(file) - before) / (time.monotonic() - start)
+
+
 def by_swatd(guest, seconds, *options, qmp=True):
     with tempfile.NamedTemporaryFile("r") as log:
-        subprocess.run([SWATD, *connection(guest, qmp=qmp), "--names", "--calls", "none", "--log",
-                        log.name, "--duration", str(seconds), *options], check=True,
-                       timeout=seconds + 60)
-        return sum(": syscall " in line for line in log) / seconds
+        process = subprocess.Popen([SWATD, *connection(guest, qmp=qmp), "--names", "--calls", "none",
+                                    "--log", log.name, *options])
+        rate = lines_a_second(log, seconds)
+        process.terminate()
+        if process.wait(30) != 0:
+            sys.exit(f"bench: swatd ended with {process.returncode}")
+        return rate
 
 
 def by_raw_loop(guest, watch, seconds):
@@ -73,7 +84,6 @@ def by_raw_loop(guest, watch, seconds):
 
 
 def by_gdb(guest, entry, seconds):
-    """gdb is stopped from outside: hits are counted by what it printed meanwhile."""
     # `commands` is a block, which -ex cannot give; a file can.
     with tempfile.NamedTemporaryFile("w", suffix=".gdb") as block, \
             tempfile.TemporaryFile("w+") as output:
@@ -81,22 +91,19 @@ def by_gdb(guest, entry, seconds):
                     'printf "%lx: syscall %lx\\n", $cr3, $rax\ncontinue\nend\n')
         block.flush()
         process = start_gdb(guest.gdb_address, f"source {block.name}", "continue", stdout=output)
-        time.sleep(1)  # until it is connected
-        before, start = count_lines(output), time.monotonic()
-        time.sleep(seconds)
-        hits, elapsed = count_lines(output) - before, time.monotonic() - start
+        rate = lines_a_second(output, seconds)
         process.terminate()
         process.wait(30)
     # Whatever way gdb ended: clear its breakpoint.
     client = RspClient(guest.gdb_address)
     client.ask(f"z0,{entry:x},1")
     client.close()
-    return hits / elapsed
+    return rate
 
 
 def count_lines(file):
     file.seek(0)
-    return sum("syscall" in line for line in file)
+    return sum(" syscall " in line for line in file)
 
 
 def compare_breaks(guest, seconds, turns):

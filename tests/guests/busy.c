@@ -1,9 +1,10 @@
 // A guest that never rests: four cheap system calls a round, for ever, and a counter of rounds in
 // a file that is mapped, so that counting makes no system call and a test can see progress.
-// Usage: busy COUNTER-FILE [calls|work]
+// Usage: busy COUNTER-FILE [calls|sort|mix]
 //   calls   one strlen through the PLT a round as well
-//   work    much to compute between the system calls, as programs have: a sort by libc's qsort,
-//           which calls back, a round
+//   sort    much to compute between the system calls, as programs have: four sorts by libc's qsort
+//           a round, most of which are calls back and returns, and such QEMU looks up
+//   mix     as much to compute in one loop, which neither calls nor returns
 // The system calls are inline: a round without "calls" uses no import. Nice, so that the guest's
 // shell answers at once.
 #include <fcntl.h>
@@ -47,13 +48,21 @@ static int compare(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
+static unsigned seed = 1;
+
 static void sort_something(void) {
   static unsigned numbers[300];
-  static unsigned seed = 1;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; ++i) {
     numbers[i] = seed = seed * 1103515245 + 12345;
   }
   qsort(numbers, sizeof numbers / sizeof *numbers, sizeof *numbers, compare);
+}
+
+static void mix_something(void) {
+  static volatile unsigned mixed;
+  unsigned value = seed;
+  for (unsigned i = 0; i < 100000; ++i) value = (value ^ value >> 15) * 2654435761U;
+  seed = mixed = value | 1;
 }
 
 int main(int argc, char **argv) {
@@ -66,14 +75,16 @@ int main(int argc, char **argv) {
   if (rounds == MAP_FAILED) return 1;
   volatile size_t sink = 0;
   const int calls = argc > 2 && strcmp(argv[2], "calls") == 0;
-  const int work = argc > 2 && strcmp(argv[2], "work") == 0;
+  const int sorts = argc > 2 && strcmp(argv[2], "sort") == 0 ? 4 : 0;
+  const int mix = argc > 2 && strcmp(argv[2], "mix") == 0;
   for (;;) {
     call0(SYS_getpid);
     call0(SYS_getppid);
     call0(SYS_getuid);
     call0(SYS_gettid);
     if (calls) sink += strlen(argv[1]);
-    if (work) sort_something();
+    for (int i = 0; i < sorts; ++i) sort_something();
+    if (mix) mix_something();
     ++*rounds;
   }
 }

@@ -29,6 +29,10 @@ class Results:
     options = ()
     unseen = frozenset()  # what swatd does not see, and says so
 
+    def visible(self, calls):
+        """What swatd sees of what strace has told of a thread."""
+        return [(name, end) for name, end in calls if name not in self.unseen]
+
     def returns_of(self, trace):
         """{sequence number of a call: its one return event}; each event of a child apart."""
         ends = {}
@@ -72,9 +76,8 @@ class Results:
             if tid == leader:  # before its execve it was strace's own child, which strace hides
                 seen = seen[[name for name, _ in seen].index("execve"):]
             seen = [(name or "syscall_0x270f", end) for name, end in seen]
-            calls = [(name, end) for name, end in calls if name not in self.unseen]
             with self.subTest(tid=tid):
-                self.assertEqual(seen, calls)
+                self.assertEqual(seen, self.visible(calls))
         return trace, expected
 
 

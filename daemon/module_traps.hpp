@@ -28,8 +28,8 @@ struct FunctionBreaks {
 class ModuleTraps {
  public:
   // `imports` may be null: then no slots are watched. Of the others those that `calls` wants.
-  // Images of narrower words than `least_word_bytes` get no traps: QEMU's stub does not tell the
-  // registers of AArch32 code on an AArch64 CPU (facts/qemu.md 3). All references outlive this.
+  // Images of narrower words than `least_word_bytes` get no traps (osmodels/architecture.hpp). All
+  // references outlive this.
   ModuleTraps(ProcessTable& processes, TrapSet& traps, EventLog& log, const TrapKind* imports,
               FunctionBreaks breaks, CallFilter calls = {}, unsigned least_word_bytes = 0)
       : processes_(processes),

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "daemon/tracer.hpp"
+#include "daemon/trace_options.hpp"
 #include "daemon/vm.hpp"
 
 namespace swat::daemon {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "daemon/run_cost.hpp"
+#include "daemon/tracer.hpp"
 
 namespace swat::daemon {
 namespace {

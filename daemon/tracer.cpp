@@ -32,7 +32,7 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       module_traps_(processes_, traps_, log,
                     options_.selection.calls.is_none() ? nullptr : planner_.imports(),
                     options_.breaks, options_.selection.calls,
-                    vm.guest().machine().stops_before_access ? vm.guest().machine().word_bytes : 0),
+                    vm.guest().machine().least_word_bytes),
       life_(model, processes_, module_traps_, log, options_.selection),
       syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
       calls_(vm, model, processes_, traps_, log, options_.selection.calls),

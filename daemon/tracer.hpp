@@ -23,21 +23,12 @@
 #include "daemon/return_log.hpp"
 #include "daemon/selection.hpp"
 #include "daemon/syscall_log.hpp"
+#include "daemon/trace_options.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
 #include "osmodels/emulation.hpp"
 
 namespace swat::daemon {
-
-struct TraceOptions {
-  std::optional<std::chrono::milliseconds> duration;
-  std::optional<std::uint64_t> max_events;
-  FunctionBreaks breaks;
-  Selection selection;
-  bool returns = false;                               // of syscalls, as well
-  bool call_returns = false;                          // of functions
-  std::shared_ptr<const RootFolder> files = nullptr;  // of the guest, on this host; null for none
-};
 
 class Tracer {
  public:

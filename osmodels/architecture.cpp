@@ -67,7 +67,9 @@ constexpr Machine kMachines[] = {
      "TTBR1_EL1",
      "FAR_EL1",
      {"cpsr", 0xf, false},
-     true},
+     true,
+     0,
+     8},
 };
 
 }  // namespace

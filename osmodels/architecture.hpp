@@ -37,6 +37,9 @@ struct Machine {
   // to bring it past the instruction. [QEMU, gdb_stop_before_watchpoint in target/*/cpu.c]
   bool stops_before_access;
   std::uint64_t code_mode_bits = 0;  // of an address of code: how it is encoded, not where it is
+  // Of code of narrower words QEMU's stub does not tell the registers: AArch32's on an AArch64 CPU.
+  // (facts/qemu.md 3)
+  unsigned least_word_bytes = 0;
 };
 
 [[nodiscard]] const Machine& machine_of(Architecture architecture);

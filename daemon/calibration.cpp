@@ -44,6 +44,7 @@ Result<> Calibration::begin(std::vector<EntryPlan> plans, bool may_break, Clock:
     }
     subjects_.push_back(std::move(subject));
   }
+  update_entries();
   return {};
 }
 
@@ -74,7 +75,7 @@ Result<> Calibration::expect(Subject& subject, std::uint32_t number) {
   const auto traps = SWAT_TRY(subject.plan.kind->entry(guest_, model_, subject.plan.entry, demand));
   SWAT_CHECK(traps_.add(traps));
   subject.extra.insert(subject.extra.end(), traps.begin(), traps.end());
-  ++changes_;
+  update_entries();
   return {};
 }
 
@@ -86,13 +87,13 @@ Result<> Calibration::fall_back(Subject& subject) {
   drop(subject.plan.traps);
   drop(std::exchange(subject.extra, {}));
   subject.proof = {};
-  ++changes_;
   if (!subject.plan.fall_back(failure)) {
     return fail(Errc::kUnsupported,
                 fmt::format("no trap for {}: {}", mnemonic(subject.plan), failure));
   }
   spdlog::warn("{} entry: {}", mnemonic(subject.plan), subject.plan.to_string());
   SWAT_CHECK(traps_.add(subject.plan.traps));
+  update_entries();
   if (breaks_at(subject.plan, subject.plan.entry.address)) SWAT_CHECK(conclude(subject));
   return traps_.flush_removals();
 }
@@ -112,7 +113,7 @@ Result<> Calibration::conclude(Subject& subject) {
   SWAT_CHECK(traps_.flush_removals());
   drop(later);
   --under_proof_;
-  ++changes_;
+  update_entries();
   return {};
 }
 

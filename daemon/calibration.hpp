@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/armed_entries.hpp"
 #include "daemon/event_log.hpp"
 #include "daemon/planner.hpp"
 #include "daemon/process_life.hpp"
@@ -44,9 +45,10 @@ class Calibration {
   // The time is up. The guest stands still.
   [[nodiscard]] Result<> end();
 
-  // All that is armed now, of entries; another list after `changes()` has gone up.
+  // All that is armed now, of entries.
   [[nodiscard]] std::vector<Trap> armed() const;
-  [[nodiscard]] unsigned changes() const { return changes_; }
+  // The same to look up; begin(), entered() and end() change it.
+  [[nodiscard]] const ArmedEntries& entries() const { return entries_; }
 
  private:
   struct Subject {
@@ -59,6 +61,7 @@ class Calibration {
   [[nodiscard]] Result<> fall_back(Subject& subject);
   [[nodiscard]] Result<> conclude(Subject& subject);
   void drop(const std::vector<Trap>& traps);
+  void update_entries() { entries_ = ArmedEntries(armed()); }
 
   TrapSet& traps_;
   os::GuestView& guest_;
@@ -66,7 +69,7 @@ class Calibration {
   EventLog& log_;
   std::vector<Subject> subjects_;
   std::size_t under_proof_ = 0;
-  unsigned changes_ = 0;
+  ArmedEntries entries_;
   Clock::time_point end_;
 };
 

@@ -212,7 +212,6 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
     SWAT_CHECK(settle_only());
   }
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
-  if (calibration_.changes() != known_changes_) remember_entries();
   if (is_own) return on_own_stop();
   if (is_pause) return {};
   return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
@@ -264,14 +263,6 @@ Result<> Tracer::pass_over() {
   return vm_.session().resume();
 }
 
-const EntryTrap* Tracer::stopped_at(const std::vector<const Trap*>& traps, Va pc) {
-  for (const Trap* trap : traps) {
-    const auto* entry = std::get_if<EntryTrap>(&trap->what);
-    if (entry != nullptr && entry->stop_pc == pc) return entry;
-  }
-  return nullptr;
-}
-
 Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
   if (vm_.guest().machine().stops_before_access) return on_watch_before(vcpu, watch);
   if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return {};
@@ -300,7 +291,7 @@ Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& t
     vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, changes)));
   }
   log_calls();
-  const EntryTrap* entry = stopped_at(traps, pc_of(vcpu));
+  const EntryTrap* entry = find_entry(traps, pc_of(vcpu));
   const bool is_event = entry != nullptr && SWAT_TRY(log_syscall(*entry, actor));
   if (!is_event) ++idle_stops_;
   return in_one_write ? Result<>() : vm_.session().resume();

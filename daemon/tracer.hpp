@@ -49,7 +49,6 @@ class Tracer {
 
   [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
   [[nodiscard]] Result<> arm();
-  void remember_entries();
   // Beside the execution log a breakpoint would be an entry more than it tells of: then no proof.
   [[nodiscard]] Result<> begin_proof(std::vector<EntryPlan> plans);
   [[nodiscard]] Result<> loop_until_done();
@@ -95,8 +94,6 @@ class Tracer {
   [[nodiscard]] Result<bool> log_syscall(const EntryTrap& entry, const Actor& actor);
   [[nodiscard]] Result<bool> log_syscall(const os::DispatchedSyscall& call, const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
-  // The entry whose instruction a vCPU has just left, if it is one of these.
-  [[nodiscard]] static const EntryTrap* stopped_at(const std::vector<const Trap*>& traps, Va pc);
   // On a distant stub (tracer_distant.cpp); false: this is no stop for it. What it could not tell
   // of an event is looked up by attend(), at the next stop.
   [[nodiscard]] Result<bool> on_distant_entry(unsigned vcpu, const std::vector<const Trap*>& traps);
@@ -168,7 +165,6 @@ class Tracer {
   // By taking the watches on what it reads away for a step.
   [[nodiscard]] Result<> step_past(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> move_past(unsigned vcpu, const os::Thread& thread);
-  [[nodiscard]] const EntryTrap* entry_at(unsigned vcpu, Va pc, bool or_late) const;
   // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
   [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
@@ -204,10 +200,6 @@ class Tracer {
   ReturnLog returns_;
   CallReturns call_returns_;
   Calibration calibration_;
-  unsigned known_changes_ = 0;  // of calibration_'s traps
-  std::vector<EntryTrap> entries_;
-  std::vector<EntryTrap> entry_watches_;  // of them
-  std::vector<Trap> dispatch_watches_;
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
   bool interrupted_ = false;           // the next stop is one of our own

@@ -29,7 +29,7 @@ bool covers(const Trap& trap, const VaRange& read) {
 std::optional<os::DispatchedSyscall> Tracer::awaited_syscall(unsigned vcpu) {
   if (!vm_.guest().in_kernel(vcpu)) return {};
   const Va pc = pc_of(vcpu);
-  for (const Trap& trap : dispatch_watches_) {
+  for (const Trap& trap : calibration_.entries().table_watches()) {
     const os::SyscallDispatch& dispatch = *std::get<DispatchTrap>(trap.what).dispatch;
     if (std::ranges::find(dispatch.loads, pc, &os::SyscallDispatch::Load::at) ==
         dispatch.loads.end()) {
@@ -43,8 +43,7 @@ std::optional<os::DispatchedSyscall> Tracer::awaited_syscall(unsigned vcpu) {
 }
 
 const EntryTrap* Tracer::awaited_entry(unsigned vcpu) {
-  const auto entry = std::ranges::find(entry_watches_, pc_of(vcpu), &EntryTrap::stop_pc);
-  return entry == entry_watches_.end() || !vm_.guest().in_kernel(vcpu) ? nullptr : &*entry;
+  return vm_.guest().in_kernel(vcpu) ? calibration_.entries().before(pc_of(vcpu)) : nullptr;
 }
 
 std::optional<os::SlotRead> Tracer::awaited_slot(unsigned vcpu, const os::Thread& thread) {

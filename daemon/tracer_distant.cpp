@@ -34,7 +34,7 @@ Result<bool> Tracer::on_distant_entry(unsigned vcpu, const std::vector<const Tra
   auto got = SWAT_TRY(vm_.session().read_and_resume(id, pieces));
   auto thread = got.memory ? model_.judge_current() : tl::unexpected(got.memory.error());
   vm_.guest().remember(vcpu, got.registers);
-  const EntryTrap* entry = stopped_at(traps, pc_of(vcpu));
+  const EntryTrap* entry = find_entry(traps, pc_of(vcpu));
   if (entry == nullptr) {
     ++idle_stops_;
     return true;

@@ -4,25 +4,7 @@
 namespace swat::daemon {
 
 Result<> Tracer::begin_proof(std::vector<EntryPlan> plans) {
-  SWAT_CHECK(calibration_.begin(std::move(plans), exec_log_ == nullptr, Clock::now()));
-  remember_entries();
-  return {};
-}
-
-void Tracer::remember_entries() {
-  known_changes_ = calibration_.changes();
-  entries_.clear();
-  entry_watches_.clear();
-  dispatch_watches_.clear();
-  for (const Trap& trap : calibration_.armed()) {
-    if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) {
-      entries_.push_back(*entry);
-      if (!trap.is_breakpoint()) entry_watches_.push_back(*entry);
-    }
-    if (std::holds_alternative<DispatchTrap>(trap.what) && !trap.is_breakpoint()) {
-      dispatch_watches_.push_back(trap);
-    }
-  }
+  return calibration_.begin(std::move(plans), exec_log_ == nullptr, Clock::now());
 }
 
 Result<> Tracer::prove(std::vector<Trap>& hits, Va pc, const Actor& actor) {
@@ -32,7 +14,6 @@ Result<> Tracer::prove(std::vector<Trap>& hits, Va pc, const Actor& actor) {
     SWAT_CHECK(calibration_.entered(*proof, actor, number_of(actor, calibration_.abi_of(*proof))));
     hits = traps_.meanings_at_breakpoint(pc);
   }
-  if (calibration_.changes() != known_changes_) remember_entries();
   return {};
 }
 

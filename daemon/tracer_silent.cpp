@@ -33,7 +33,6 @@ bool Tracer::is_silent(const gdbproto::StopReply& stop) {
 Result<> Tracer::handle_silent_stop(bool is_pause, bool is_own) {
   const auto vcpu = is_pause ? std::nullopt : SWAT_TRY(find_at_breakpoint());
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
-  if (calibration_.changes() != known_changes_) remember_entries();
   if (is_own) return on_own_stop();
   if (is_pause) return {};
   return vcpu ? on_breakpoint(*vcpu) : on_strange_stop();

@@ -63,18 +63,10 @@ Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
   return stop;
 }
 
-const EntryTrap* Tracer::entry_at(unsigned vcpu, Va pc, bool or_late) const {
-  for (const EntryTrap& entry : entries_) {
-    // Breakpoints have no vCPU: one that was not reported is hit again.
-    if (entry.vcpu != vcpu) continue;
-    if (entry.stop_pc == pc || (or_late && entry.late_pc == pc)) return &entry;
-  }
-  return nullptr;
-}
-
 std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_late) {
-  if (dispatch_watches_.empty() || !vm_.guest().in_kernel(vcpu)) return {};
-  for (const Trap& trap : dispatch_watches_) {
+  const auto& watches = calibration_.entries().table_watches();
+  if (watches.empty() || !vm_.guest().in_kernel(vcpu)) return {};
+  for (const Trap& trap : watches) {
     const os::SyscallDispatch& dispatch = *std::get<DispatchTrap>(trap.what).dispatch;
     if (!has_dispatched(dispatch, pc_of(vcpu), or_late)) continue;
     const auto call = model_.dispatched(vcpu, dispatch);
@@ -87,7 +79,7 @@ std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_
 
 Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
   const Va pc = pc_of(vcpu);
-  if (const EntryTrap* entry = entry_at(vcpu, pc, true)) {
+  if (const EntryTrap* entry = calibration_.entries().behind(vcpu, pc, true)) {
     log_calls();
     if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
@@ -127,7 +119,7 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
       SWAT_CHECK(step_off(vcpu));
     } else if (SWAT_TRY(settle_call_return(vcpu))) {
       // and moved on
-    } else if (const EntryTrap* entry = entry_at(vcpu, pc_of(vcpu), false)) {
+    } else if (const EntryTrap* entry = calibration_.entries().behind(vcpu, pc_of(vcpu), false)) {
       SWAT_CHECK(settle_entry(vcpu, *entry));
     } else if (const auto call = dispatch_at(vcpu, false)) {
       SWAT_CHECK(settle_dispatch(vcpu, *call));
@@ -162,7 +154,7 @@ Result<> Tracer::meet_stranger(unsigned vcpu) {
 // stand where a stop was reported, and not have run since: then a step reports no hit.
 Result<> Tracer::settle_only() {
   if (SWAT_TRY(settle_call_return(0))) return {};
-  const EntryTrap* entry = entry_at(0, pc_of(0), false);
+  const EntryTrap* entry = calibration_.entries().behind(0, pc_of(0), false);
   if (entry == nullptr) return {};
   const auto registers = SWAT_TRY(vm_.session().registers(vm_.session().threads()[0]));
   const Actor actor = SWAT_TRY(meet(0));

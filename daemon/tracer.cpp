@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "daemon/vcpu_writes.hpp"
 #include "osmodels/linux/kernel_locator.hpp"
 
 namespace swat::daemon {
@@ -38,7 +37,9 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       calls_(vm, model, processes_, traps_, log, options_.selection.calls),
       returns_(vm, model, life_, log),
       call_returns_(vm, model, life_, log),
-      calibration_(traps_, vm.guest(), model, log) {}
+      calibration_(traps_, vm.guest(), model, log),
+      stepper_(vm, model, calls_),
+      access_stepper_(vm, stepper_, traps_, returns_) {}
 
 Result<> Tracer::run() {
   if (auto armed = arm(); !armed) {
@@ -190,12 +191,18 @@ Result<> Tracer::handle(const gdbproto::StopReply& stop) {
   if (stop.exited) return fail(Errc::kDisconnected, "QEMU has exited");
   const bool is_pause = stop.signal == kSignalInterrupt && !stop.watch;
   const bool is_own = std::exchange(interrupted_, false) && is_pause;
-  SWAT_CHECK(handle_stop(stop, is_pause, is_own));
+  {
+    const ExecLog::Stop until_it_runs(exec_log_.get());
+    auto next = SWAT_TRY(handle_stop(stop, is_pause, is_own));
+    while (next) {
+      const ExecLog::Stop at(exec_log_.get());
+      next = SWAT_TRY(handle_stop(*next, false, false));
+    }
+  }
   return is_pause && !is_own ? on_foreign_stop() : Result<>{};
 }
 
-Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own) {
-  const ExecLog::Stop at(exec_log_.get());
+Result<NextStop> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own) {
   vm_.guest().forget();
   model_.forget();
   if (is_silent(stop)) return handle_silent_stop(is_pause, is_own);
@@ -212,8 +219,8 @@ Result<> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, boo
     SWAT_CHECK(settle_only());
   }
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
-  if (is_own) return on_own_stop();
-  if (is_pause) return {};
+  if (is_own) return runs_on(on_own_stop());
+  if (is_pause) return NextStop{};
   return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
 }
 
@@ -263,11 +270,15 @@ Result<> Tracer::pass_over() {
   return vm_.session().resume();
 }
 
-Result<> Tracer::on_watch(unsigned vcpu, Va watch) {
-  if (vm_.guest().machine().stops_before_access) return on_watch_before(vcpu, watch);
-  if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return {};
+Result<NextStop> Tracer::on_watch(unsigned vcpu, Va watch) {
+  if (vm_.guest().machine().stops_before_access) return runs_on(on_watch_before(vcpu, watch));
+  if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return NextStop{};
   const Actor actor = SWAT_TRY(meet(vcpu));
-  if (is_smp()) return on_watch_of_several(vcpu, watch, actor);
+  return is_smp() ? on_watch_of_several(vcpu, watch, actor)
+                  : runs_on(on_watch_of_one(vcpu, watch, actor));
+}
+
+Result<> Tracer::on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor) {
   if (const auto result = returns_.watched(watch)) return on_return_watch(vcpu, *result, actor);
   if (call_returns_.is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
   const auto traps = traps_.at_watch(watch);
@@ -327,13 +338,13 @@ gdbproto::PointChanges Tracer::log_import(std::optional<Call> call, const Actor&
   return logged ? call_returns_.enter(*logged, actor) : gdbproto::PointChanges{};
 }
 
-Result<> Tracer::on_breakpoint(unsigned vcpu) {
+Result<NextStop> Tracer::on_breakpoint(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
   std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
   if (hits.empty()) {  // one that was about to be removed would be hit for ever
     SWAT_CHECK(settle_return(vcpu));
     SWAT_CHECK(traps_.flush_removals());
-    return pass_over();
+    return runs_on(pass_over());
   }
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
@@ -343,7 +354,7 @@ Result<> Tracer::on_breakpoint(unsigned vcpu) {
     is_event = SWAT_TRY(log_breakpoint(*hit, pc, actor));
   }
   if (!is_event) ++idle_stops_;
-  return step_over(vcpu, pc, actor.thread);
+  return stepper_.step_over(vcpu, actor.thread);
 }
 
 Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
@@ -358,26 +369,6 @@ Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor)
   if (dispatch == nullptr) return false;
   const auto call = model_.dispatched(actor.scene.vcpu, *dispatch->dispatch);
   return call ? log_syscall(*call, actor) : Result<bool>(false);
-}
-
-Result<> Tracer::step_over(unsigned vcpu, Va pc, const os::Thread& thread) {
-  const bool in_kernel = vm_.guest().in_kernel(vcpu);
-  const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
-  VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
-  const unsigned kernel_bits = 8 * model_.word_bytes();
-  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : kernel_bits;
-  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
-  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc, bits)) {
-    return writes.resume_at(*next);
-  }
-  const Va sp = vm_.guest().sp(vcpu);
-  auto stop = SWAT_TRY(step(vcpu));
-  // One that reports an old hit of a watch executes nothing: the breakpoint would be hit again.
-  if (pc_of(vcpu) == pc) stop = SWAT_TRY(step(vcpu));
-  if (stop.watch) return handle(stop);  // the instruction itself has met a watch
-  // The page of the instruction was absent: the step went to the fault handler.
-  if (!in_kernel && vm_.guest().in_kernel(vcpu)) calls_.will_be_back(thread.tid, pc, sp);
-  return vm_.session().resume();
 }
 
 }  // namespace swat::daemon

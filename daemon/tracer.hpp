@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "daemon/access_stepper.hpp"
 #include "daemon/calibration.hpp"
 #include "daemon/call_log.hpp"
 #include "daemon/call_returns.hpp"
@@ -22,6 +23,7 @@
 #include "daemon/process_table.hpp"
 #include "daemon/return_log.hpp"
 #include "daemon/selection.hpp"
+#include "daemon/stepper.hpp"
 #include "daemon/syscall_log.hpp"
 #include "daemon/trace_options.hpp"
 #include "daemon/trap_set.hpp"
@@ -63,14 +65,16 @@ class Tracer {
   // Lets the execution log go on, or stops the guest for it.
   [[nodiscard]] Result<> on_no_stop();
   [[nodiscard]] Result<> handle(const gdbproto::StopReply& stop);
-  [[nodiscard]] Result<> handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own);
+  [[nodiscard]] Result<NextStop> handle_stop(const gdbproto::StopReply& stop, bool is_pause,
+                                             bool is_own);
   // Stops that only the monitor tells of (tracer_silent.cpp).
   void begin_silent_runs();
   [[nodiscard]] bool is_silent(const gdbproto::StopReply& stop);
-  [[nodiscard]] Result<> handle_silent_stop(bool is_pause, bool is_own);
+  [[nodiscard]] Result<NextStop> handle_silent_stop(bool is_pause, bool is_own);
   [[nodiscard]] Result<std::optional<unsigned>> find_at_breakpoint();
   [[nodiscard]] Result<> on_strange_stop();
-  [[nodiscard]] Result<> on_watch(unsigned vcpu, Va watch);
+  [[nodiscard]] Result<NextStop> on_watch(unsigned vcpu, Va watch);
+  [[nodiscard]] Result<> on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                         const Actor& actor);
   [[nodiscard]] Result<> on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap,
@@ -80,7 +84,7 @@ class Tracer {
                                          const Actor& actor);  // tracer_returns.cpp
   // A word of a stack has been read, which may be a function's return (tracer_returns.cpp).
   [[nodiscard]] Result<> on_stack_watch(unsigned vcpu, Va word, const Actor& actor);
-  [[nodiscard]] Result<> on_breakpoint(unsigned vcpu);
+  [[nodiscard]] Result<NextStop> on_breakpoint(unsigned vcpu);
   [[nodiscard]] Result<> on_own_stop();
   // Logs what the point at a breakpoint's address means. False: it is not what has been hit, or not
   // selected.
@@ -110,16 +114,10 @@ class Tracer {
   [[nodiscard]] Result<> start_exec_log();
   // Logs the call, if it is one that is wanted; what has to change before it runs on.
   [[nodiscard]] gdbproto::PointChanges log_import(std::optional<Call> call, const Actor& actor);
-  // Resumes behind the instruction at `pc`, emulated or stepped.
-  [[nodiscard]] Result<> step_over(unsigned vcpu, Va pc, const os::Thread& thread);
-  // One instruction of this vCPU alone. One that executes none, being halted, is interrupted.
-  [[nodiscard]] Result<gdbproto::StopReply> step(unsigned vcpu);
-  // Moves the vCPU on by an instruction, which makes QEMU report and forget its hit.
-  [[nodiscard]] Result<> step_off(unsigned vcpu);
 
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
-  [[nodiscard]] Result<> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
+  [[nodiscard]] Result<NextStop> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
   // `reported`: the vCPU that the stop is of; nullopt: none, QEMU was told to stop.
   [[nodiscard]] Result<> settle_others(std::optional<unsigned> reported);
   [[nodiscard]] Result<> settle_only();
@@ -158,13 +156,6 @@ class Tracer {
   // The watched result that the vCPU is about to read, on its way back to user mode or not.
   [[nodiscard]] std::optional<ReturnLog::Watched> awaited_result(unsigned vcpu);
   void before_result(unsigned vcpu, const ReturnLog::Watched& watched, const Actor& actor);
-  // Executes the instruction that the watch from `watch` on has stopped, and resumes.
-  [[nodiscard]] Result<> pass_access(unsigned vcpu, Va watch, const os::Thread& thread);
-  // All that start there.
-  [[nodiscard]] std::vector<gdbproto::Point> points_at_watch(Va watch) const;
-  // By taking the watches on what it reads away for a step.
-  [[nodiscard]] Result<> step_past(unsigned vcpu, Va watch);
-  [[nodiscard]] Result<> move_past(unsigned vcpu, const os::Thread& thread);
   // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
   [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
@@ -200,6 +191,8 @@ class Tracer {
   ReturnLog returns_;
   CallReturns call_returns_;
   Calibration calibration_;
+  Stepper stepper_;
+  AccessStepper access_stepper_;
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
   bool interrupted_ = false;           // the next stop is one of our own

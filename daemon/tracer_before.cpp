@@ -18,8 +18,6 @@
 namespace swat::daemon {
 namespace {
 
-constexpr int kMostWatchesOfOneAccess = 8;
-
 bool covers(const Trap& trap, const VaRange& read) {
   return read.start < trap.point.at + trap.point.size_bytes && trap.point.at < read.end;
 }
@@ -96,71 +94,7 @@ Result<> Tracer::on_watch_before(unsigned vcpu, Va watch) {
   } else {
     ++idle_stops_;
   }
-  return pass_access(vcpu, watch, actor.thread);
-}
-
-Result<> Tracer::pass_access(unsigned vcpu, Va watch, const os::Thread& thread) {
-  const bool in_kernel = vm_.guest().in_kernel(vcpu);
-  const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
-  VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
-  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
-  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : 64;
-  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc_of(vcpu), bits)) {
-    return writes.resume_at(*next);
-  }
-  SWAT_CHECK(step_past(vcpu, watch));
-  return vm_.session().resume();
-}
-
-std::vector<gdbproto::Point> Tracer::points_at_watch(Va watch) const {
-  std::vector<gdbproto::Point> points;
-  for (const Trap* trap : traps_.at_watch(watch)) points.push_back(trap->point);
-  if (const auto result = returns_.watched(watch)) points.push_back(result->point());
-  return points;
-}
-
-// At a watch's own stop it may go. (facts/qemu.md 0.2) One access may meet several watches.
-Result<> Tracer::step_past(unsigned vcpu, Va watch) {
-  const Va pc = pc_of(vcpu);
-  std::vector<gdbproto::Point> away;
-  Result<> stepped;
-  for (int i = 0; i < kMostWatchesOfOneAccess && stepped; ++i) {
-    std::vector<gdbproto::Point> found;
-    for (const gdbproto::Point& point : points_at_watch(watch)) {
-      if (std::ranges::find(away, point) == away.end() &&
-          std::ranges::find(found, point) == found.end()) {
-        found.push_back(point);
-      }
-    }
-    if (!found.empty()) stepped = vm_.session().remove(found);
-    away.insert(away.end(), found.begin(), found.end());
-    if (!stepped) break;
-    const auto stop = step(vcpu);
-    if (!stop) stepped = tl::unexpected(stop.error());
-    if (!stop || !stop->watch || pc_of(vcpu) != pc) break;
-    watch = *stop->watch;
-  }
-  auto back = away.empty() ? Result<>{} : vm_.session().insert(away);
-  SWAT_CHECK(stepped);
-  return back;
-}
-
-// Leaves the guest stopped.
-Result<> Tracer::move_past(unsigned vcpu, const os::Thread& thread) {
-  const Va pc = pc_of(vcpu);
-  const auto stop = SWAT_TRY(step(vcpu));
-  if (pc_of(vcpu) != pc) return {};
-  const bool in_kernel = vm_.guest().in_kernel(vcpu);
-  const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
-  VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
-  VcpuWrites writes(vm_.session(), vm_.guest(), vcpu);
-  if (const auto next = os::emulate(vm_.guest().architecture(), code, writes, pc, 64)) {
-    SWAT_CHECK(writes.move_to(*next));
-  } else if (stop.watch) {
-    SWAT_CHECK(step_past(vcpu, *stop.watch));
-  }
-  vm_.guest().forget();
-  return {};
+  return access_stepper_.pass(vcpu, watch, actor.thread);
 }
 
 Result<bool> Tracer::settle_one_before(unsigned vcpu) {
@@ -171,13 +105,13 @@ Result<bool> Tracer::settle_one_before(unsigned vcpu) {
     const bool is_event =
         SWAT_TRY(entry != nullptr ? log_syscall(*entry, actor) : log_syscall(*call, actor));
     if (!is_event) ++idle_stops_;
-    SWAT_CHECK(move_past(vcpu, actor.thread));
+    SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
     return true;
   }
   if (const auto result = awaited_result(vcpu)) {
     const Actor actor = SWAT_TRY(meet(vcpu));
     before_result(vcpu, *result, actor);
-    SWAT_CHECK(move_past(vcpu, actor.thread));
+    SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
     return true;
   }
   if (planner_.imports() == nullptr || vm_.guest().in_kernel(vcpu)) return false;
@@ -186,7 +120,7 @@ Result<bool> Tracer::settle_one_before(unsigned vcpu) {
   if (!slot) return false;
   const Actor actor = SWAT_TRY(meet(vcpu));
   (void)log_import(calls_.import_of(*slot, actor.thread), actor);  // nothing changes
-  SWAT_CHECK(move_past(vcpu, actor.thread));
+  SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
   return true;
 }
 

@@ -83,7 +83,7 @@ Result<bool> Tracer::settle_call_return(unsigned vcpu) {
   if (!place) return false;
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (!call_returns_.leave(actor, *place)) return false;
-  SWAT_CHECK(step_off(vcpu));
+  SWAT_CHECK(stepper_.step_off(vcpu));
   SWAT_CHECK(call_returns_.take_out_idle());
   if (may_have_called(vcpu)) SWAT_CHECK(log_certain_call(vcpu, actor));
   return true;

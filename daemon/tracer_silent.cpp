@@ -30,12 +30,12 @@ bool Tracer::is_silent(const gdbproto::StopReply& stop) {
   return vm_.session().runs_silently() && !stop.thread;
 }
 
-Result<> Tracer::handle_silent_stop(bool is_pause, bool is_own) {
+Result<NextStop> Tracer::handle_silent_stop(bool is_pause, bool is_own) {
   const auto vcpu = is_pause ? std::nullopt : SWAT_TRY(find_at_breakpoint());
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
-  if (is_own) return on_own_stop();
-  if (is_pause) return {};
-  return vcpu ? on_breakpoint(*vcpu) : on_strange_stop();
+  if (is_own) return runs_on(on_own_stop());
+  if (is_pause) return NextStop{};
+  return vcpu ? on_breakpoint(*vcpu) : runs_on(on_strange_stop());
 }
 
 Result<std::optional<unsigned>> Tracer::find_at_breakpoint() {

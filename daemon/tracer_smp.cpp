@@ -24,9 +24,6 @@
 namespace swat::daemon {
 namespace {
 
-constexpr std::chrono::milliseconds kStepTimeout{2000};
-constexpr unsigned kStepTries = 3;
-
 // The call that the named watch reports; else, as the name may be an old one, or that of a watch
 // that is no more, one that is certain; else whichever there is: a vCPU that has hit something and
 // stands at a function's first instruction has called it.
@@ -50,19 +47,6 @@ bool has_dispatched(const os::SyscallDispatch& dispatch, Va pc, bool or_late) {
 
 }  // namespace
 
-Result<gdbproto::StopReply> Tracer::step(unsigned vcpu) {
-  gdbproto::Session& session = vm_.session();
-  SWAT_CHECK(session.step(session.threads()[vcpu]));
-  auto stop = session.wait_stop(kStepTimeout);
-  if (!stop && stop.error().code == Errc::kTimeout) {
-    SWAT_CHECK(session.interrupt());
-    stop = session.wait_stop(gdbproto::Session::kReplyTimeout);
-  }
-  if (stop && stop->exited) return fail(Errc::kDisconnected, "QEMU has exited");
-  vm_.guest().forget();
-  return stop;
-}
-
 std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_late) {
   const auto& watches = calibration_.entries().table_watches();
   if (watches.empty() || !vm_.guest().in_kernel(vcpu)) return {};
@@ -77,33 +61,34 @@ std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_
   return {};
 }
 
-Result<> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
+Result<NextStop> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = calibration_.entries().behind(vcpu, pc, true)) {
     log_calls();
     if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
     // Not to be found here again when another vCPU stops before this one has run.
-    return step_over(vcpu, pc, actor.thread);
+    return stepper_.step_over(vcpu, actor.thread);
   }
   if (const auto dispatched = dispatch_at(vcpu, true)) {
     if (!SWAT_TRY(log_syscall(*dispatched, actor))) ++idle_stops_;
-    return step_over(vcpu, pc, actor.thread);
+    return stepper_.step_over(vcpu, actor.thread);
   }
   if (const auto place = call_returns_.place_of_return(vcpu)) {
-    if (call_returns_.leave(actor, *place)) return resume_without_idle();
+    if (call_returns_.leave(actor, *place)) return runs_on(resume_without_idle());
   }
   auto result = returns_.may_have_read(vcpu) ? returns_.own_watch(vcpu) : std::nullopt;
   if (!result && vm_.guest().in_kernel(vcpu)) result = returns_.watched(watch);
-  if (result) return on_return_watch(vcpu, *result, actor);
+  if (result) return runs_on(on_return_watch(vcpu, *result, actor));
   std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
   if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
-  if (!call && call_returns_.is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
+  if (!call && call_returns_.is_watched(watch)) return runs_on(on_stack_watch(vcpu, watch, actor));
   const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);
   const bool comes_back = call_returns_.is_on();
   if (comes_back) SWAT_CHECK(await_call_return(log_import(call, actor)));
-  SWAT_CHECK(is_at_callee ? step_over(vcpu, pc, actor.thread) : vm_.session().resume());
+  const NextStop next = SWAT_TRY(is_at_callee ? stepper_.step_over(vcpu, actor.thread)
+                                              : runs_on(vm_.session().resume()));
   if (!comes_back) (void)log_import(std::move(call), actor);  // nothing changes
-  return {};
+  return next;
 }
 
 Result<> Tracer::settle_others(std::optional<unsigned> reported) {
@@ -116,7 +101,7 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
     if (vcpu == reported) continue;
     SWAT_CHECK(meet_stranger(vcpu));
     if (SWAT_TRY(settle_return(vcpu))) {
-      SWAT_CHECK(step_off(vcpu));
+      SWAT_CHECK(stepper_.step_off(vcpu));
     } else if (SWAT_TRY(settle_call_return(vcpu))) {
       // and moved on
     } else if (const EntryTrap* entry = calibration_.entries().behind(vcpu, pc_of(vcpu), false)) {
@@ -158,7 +143,7 @@ Result<> Tracer::settle_only() {
   if (entry == nullptr) return {};
   const auto registers = SWAT_TRY(vm_.session().registers(vm_.session().threads()[0]));
   const Actor actor = SWAT_TRY(meet(0));
-  const auto stop = SWAT_TRY(step(0));
+  const auto stop = SWAT_TRY(stepper_.step(0));
   if (!stop.watch) return {};
   log_calls();
   vm_.guest().remember(0, registers);
@@ -198,23 +183,13 @@ Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   log_calls();
   if (!SWAT_TRY(log_syscall(entry, actor))) ++idle_stops_;
-  return step_off(vcpu);
+  return stepper_.step_off(vcpu);
 }
 
 Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call) {
   const Actor actor = SWAT_TRY(meet(vcpu));
   if (!SWAT_TRY(log_syscall(call, actor))) ++idle_stops_;
-  return step_off(vcpu);
-}
-
-// When the vCPU was paused just before it could stop by itself, the first step reports the hit and
-// executes nothing.
-Result<> Tracer::step_off(unsigned vcpu) {
-  const Va pc = pc_of(vcpu);
-  for (unsigned i = 0; i < kStepTries && pc_of(vcpu) == pc; ++i) {
-    SWAT_CHECK(step(vcpu));
-  }
-  return {};
+  return stepper_.step_off(vcpu);
 }
 
 Result<> Tracer::log_certain_call(unsigned vcpu, const Actor& actor) {
@@ -227,7 +202,7 @@ Result<> Tracer::log_certain_call(unsigned vcpu, const Actor& actor) {
 Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
   const auto calls = calls_.imports_at(vcpu, actor.thread);
-  const auto stop = SWAT_TRY(step(vcpu));
+  const auto stop = SWAT_TRY(stepper_.step(vcpu));
   if (!stop.watch) return {};
   SWAT_CHECK(await_call_return(log_import(pick(calls, stop.watch), actor)));
   // The first instruction was the last, too.
@@ -235,7 +210,7 @@ Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
 }
 
 Result<> Tracer::settle_load(unsigned vcpu) {
-  const auto stop = SWAT_TRY(step(vcpu));
+  const auto stop = SWAT_TRY(stepper_.step(vcpu));
   if (!stop.watch) return {};
   const Actor actor = SWAT_TRY(meet(vcpu));
   // Of the instruction that was stepped: what it hit will not be reported a second time.

@@ -16,6 +16,10 @@ constexpr milliseconds kLogSlice{10};  // how late the execution log may be look
 constexpr milliseconds kOwnStopWait{300};
 constexpr std::uint8_t kSignalInterrupt = 2;
 
+bool is_pause(const gdbproto::StopReply& stop) {
+  return stop.signal == kSignalInterrupt && !stop.watch;
+}
+
 }  // namespace
 
 Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log, Planner planner,
@@ -39,7 +43,8 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       call_returns_(vm, model, life_, log),
       calibration_(traps_, vm.guest(), model, log),
       stepper_(vm, model, calls_),
-      access_stepper_(vm, stepper_, traps_, returns_) {}
+      access_stepper_(vm, stepper_, traps_, returns_),
+      silent_(vm, traps_) {}
 
 Result<> Tracer::run() {
   if (auto armed = arm(); !armed) {
@@ -98,7 +103,7 @@ Result<> Tracer::arm() {
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());
   const bool is_silent = std::ranges::all_of(plans, &EntryPlan::is_silent);
   SWAT_CHECK(begin_proof(std::move(plans)));
-  if (is_silent) begin_silent_runs();
+  if (is_silent && exec_log_ == nullptr && !traps_.has_watches()) silent_.begin();
   return {};
 }
 
@@ -189,39 +194,50 @@ Result<> Tracer::wait_for_stop() {
 
 Result<> Tracer::handle(const gdbproto::StopReply& stop) {
   if (stop.exited) return fail(Errc::kDisconnected, "QEMU has exited");
-  const bool is_pause = stop.signal == kSignalInterrupt && !stop.watch;
-  const bool is_own = std::exchange(interrupted_, false) && is_pause;
+  const bool is_own = std::exchange(interrupted_, false) && is_pause(stop);
   {
     const ExecLog::Stop until_it_runs(exec_log_.get());
-    auto next = SWAT_TRY(handle_stop(stop, is_pause, is_own));
+    auto next = SWAT_TRY(dispatch(stop, is_own));
     while (next) {
       const ExecLog::Stop at(exec_log_.get());
-      next = SWAT_TRY(handle_stop(*next, false, false));
+      next = SWAT_TRY(dispatch(*next, false));
     }
   }
-  return is_pause && !is_own ? on_foreign_stop() : Result<>{};
+  return is_pause(stop) && !is_own ? on_foreign_stop() : Result<>{};
 }
 
-Result<NextStop> Tracer::handle_stop(const gdbproto::StopReply& stop, bool is_pause, bool is_own) {
+Result<NextStop> Tracer::dispatch(const gdbproto::StopReply& stop, bool is_own) {
   vm_.guest().forget();
   model_.forget();
-  if (is_silent(stop)) return handle_silent_stop(is_pause, is_own);
+  const StopCause cause = SWAT_TRY(cause_of(stop, is_own));
+  if (!silent_.is_silent(stop)) {
+    SWAT_CHECK(attend());
+    SWAT_CHECK(settle(cause));
+  }
+  if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
+  if (is_own) return runs_on(on_own_stop());
+  if (is_pause(stop)) return NextStop{};
+  if (!cause.vcpu) {
+    SWAT_CHECK(silent_.on_strange_stop());
+    return runs_on(pass_over());
+  }
+  return stop.watch ? on_watch(*cause.vcpu, *stop.watch) : on_breakpoint(*cause.vcpu);
+}
+
+Result<Tracer::StopCause> Tracer::cause_of(const gdbproto::StopReply& stop, bool is_own) {
+  if (silent_.is_silent(stop) && !is_pause(stop)) return StopCause{SWAT_TRY(silent_.find())};
   const unsigned vcpu = stop.thread ? stop.thread->thread - 1 : 0;
   if (vcpu >= vm_.session().threads().size()) {
     return fail(Errc::kProtocol, "stop of a vCPU that there is not");
   }
-  SWAT_CHECK(attend());
-  if (vm_.guest().machine().stops_before_access) {
-    SWAT_CHECK(settle_before(is_pause ? std::nullopt : std::optional(vcpu)));
-  } else if (is_smp()) {
-    SWAT_CHECK(settle_others(is_pause ? std::nullopt : std::optional(vcpu)));
-  } else if (is_own) {
-    SWAT_CHECK(settle_only());
-  }
-  if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
-  if (is_own) return runs_on(on_own_stop());
-  if (is_pause) return NextStop{};
-  return stop.watch ? on_watch(vcpu, *stop.watch) : on_breakpoint(vcpu);
+  if (is_pause(stop)) return StopCause{std::nullopt, is_own};
+  return StopCause{vcpu};
+}
+
+Result<> Tracer::settle(const StopCause& cause) {
+  if (vm_.guest().machine().stops_before_access) return settle_before(cause.vcpu);
+  if (is_smp()) return settle_others(cause.vcpu);
+  return cause.is_own ? settle_only() : Result<>();
 }
 
 // For what the execution log has kept, because the time to prove traps is up, or for good.

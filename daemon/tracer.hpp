@@ -23,6 +23,7 @@
 #include "daemon/process_table.hpp"
 #include "daemon/return_log.hpp"
 #include "daemon/selection.hpp"
+#include "daemon/silent_hits.hpp"
 #include "daemon/stepper.hpp"
 #include "daemon/syscall_log.hpp"
 #include "daemon/trace_options.hpp"
@@ -49,6 +50,12 @@ class Tracer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  // What has stopped the guest.
+  struct StopCause {
+    std::optional<unsigned> vcpu;  // has met a trap; nullopt: none, QEMU was told to stop
+    bool is_own = false;           // by us
+  };
+
   [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
   [[nodiscard]] Result<> arm();
   // Beside the execution log a breakpoint would be an entry more than it tells of: then no proof.
@@ -65,14 +72,8 @@ class Tracer {
   // Lets the execution log go on, or stops the guest for it.
   [[nodiscard]] Result<> on_no_stop();
   [[nodiscard]] Result<> handle(const gdbproto::StopReply& stop);
-  [[nodiscard]] Result<NextStop> handle_stop(const gdbproto::StopReply& stop, bool is_pause,
-                                             bool is_own);
-  // Stops that only the monitor tells of (tracer_silent.cpp).
-  void begin_silent_runs();
-  [[nodiscard]] bool is_silent(const gdbproto::StopReply& stop);
-  [[nodiscard]] Result<NextStop> handle_silent_stop(bool is_pause, bool is_own);
-  [[nodiscard]] Result<std::optional<unsigned>> find_at_breakpoint();
-  [[nodiscard]] Result<> on_strange_stop();
+  [[nodiscard]] Result<NextStop> dispatch(const gdbproto::StopReply& stop, bool is_own);
+  [[nodiscard]] Result<StopCause> cause_of(const gdbproto::StopReply& stop, bool is_own);
   [[nodiscard]] Result<NextStop> on_watch(unsigned vcpu, Va watch);
   [[nodiscard]] Result<> on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor);
   [[nodiscard]] Result<> on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
@@ -118,6 +119,7 @@ class Tracer {
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
   [[nodiscard]] Result<NextStop> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
+  [[nodiscard]] Result<> settle(const StopCause& cause);
   // `reported`: the vCPU that the stop is of; nullopt: none, QEMU was told to stop.
   [[nodiscard]] Result<> settle_others(std::optional<unsigned> reported);
   [[nodiscard]] Result<> settle_only();
@@ -193,6 +195,7 @@ class Tracer {
   Calibration calibration_;
   Stepper stepper_;
   AccessStepper access_stepper_;
+  SilentHits silent_;
   std::optional<Va> page_fault_entry_;
   std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
   bool interrupted_ = false;           // the next stop is one of our own
@@ -200,7 +203,6 @@ class Tracer {
   unsigned careful_stops_ = 0;  // at so many more nothing is guessed
   Clock::time_point end_;
   std::uint64_t idle_stops_ = 0;
-  unsigned last_served_ = 0;  // vCPU, at a silent stop
 };
 
 }  // namespace swat::daemon

@@ -37,13 +37,11 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
                     options_.breaks, options_.selection.calls,
                     vm.guest().machine().least_word_bytes),
       life_(model, processes_, module_traps_, log, options_.selection),
-      syscalls_(vm, model, processes_, life_, log, options_.selection.syscalls),
-      calls_(vm, model, processes_, traps_, log, options_.selection.calls),
-      returns_(vm, model, life_, log),
-      call_returns_(vm, model, life_, log),
       calibration_(traps_, vm.guest(), model, log),
-      stepper_(vm, model, calls_),
-      access_stepper_(vm, stepper_, traps_, returns_),
+      recorder_({vm, model, processes_, traps_, life_, calibration_, log, options_}),
+      stepper_(vm, model, recorder_.calls()),
+      access_stepper_(vm, stepper_, traps_, recorder_.returns()),
+      distant_(vm, model, processes_, traps_, life_, calibration_, recorder_),
       silent_(vm, traps_) {}
 
 Result<> Tracer::run() {
@@ -55,8 +53,7 @@ Result<> Tracer::run() {
   SWAT_CHECK(vm_.session().resume());
   auto traced = loop_until_done();
   loop_.acknowledge_stop();
-  returns_.finish();
-  call_returns_.finish();
+  recorder_.finish();
   const bool is_lost = !traced && traced.error().code == Errc::kDisconnected;
   const Result<> stopped = is_lost ? Result<>{} : stop_guest();
   const auto flushed = log_.flush(true);
@@ -68,14 +65,31 @@ Result<> Tracer::run() {
 }
 
 Result<> Tracer::disarm() {
-  SWAT_CHECK(returns_.disarm());
-  SWAT_CHECK(call_returns_.disarm());
+  SWAT_CHECK(recorder_.disarm());
   return traps_.clear();
 }
 
 Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
   SWAT_CHECK(module_traps_.within_budget());
+  auto plans = SWAT_TRY(arm_entries());
+  constexpr unsigned kPageFault = 14;
+  if (const auto tables = vm_.guest().x86_tables(0)) {
+    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault,
+                                        model_.word_bytes());
+    if (gate) page_fault_entry_ = gate->target;
+  }
+  SWAT_CHECK(recorder_.begin(planner_, page_fault_entry_));
+  spdlog::info("{} processes, {} points", life_.count(), traps_.size());
+  const bool is_silent = std::ranges::all_of(plans, &EntryPlan::is_silent);
+  // Beside the execution log a breakpoint would be an entry more than it tells of: then no proof.
+  const bool is_logging = recorder_.exec_log() != nullptr;
+  SWAT_CHECK(calibration_.begin(std::move(plans), !is_logging, Clock::now()));
+  if (is_silent && !is_logging && !traps_.has_watches()) silent_.begin();
+  return {};
+}
+
+Result<std::vector<EntryPlan>> Tracer::arm_entries() {
   auto plans = SWAT_TRY(planner_.entries(vm_.guest(), model_, options_.selection));
   for (EntryPlan& plan : plans) {
     auto added = traps_.add(plan.traps);
@@ -87,39 +101,7 @@ Result<> Tracer::arm() {
     spdlog::info("{} entry at {:x} ({}): {}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
                  plan.entry.address.value, plan.entry.found_by, plan.to_string());
   }
-  constexpr unsigned kPageFault = 14;
-  if (const auto tables = vm_.guest().x86_tables(0)) {
-    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault,
-                                        model_.word_bytes());
-    if (gate) page_fault_entry_ = gate->target;
-  }
-  if (options_.returns) SWAT_CHECK(traps_.add(SWAT_TRY(returns_.begin(planner_))));
-  if (options_.call_returns) SWAT_CHECK(call_returns_.begin(planner_, page_fault_entry_));
-  if (planner_.uses_exec_log() && !options_.selection.calls.is_none()) {
-    SWAT_CHECK(start_exec_log());
-  } else if (planner_.imports() == nullptr) {
-    spdlog::info("calls: only of functions named with --break");
-  }
-  spdlog::info("{} processes, {} points", life_.count(), traps_.size());
-  const bool is_silent = std::ranges::all_of(plans, &EntryPlan::is_silent);
-  SWAT_CHECK(begin_proof(std::move(plans)));
-  if (is_silent && exec_log_ == nullptr && !traps_.has_watches()) silent_.begin();
-  return {};
-}
-
-Result<> Tracer::start_exec_log() {
-  if (vm_.guest().architecture() != os::Architecture::kX86_64) {
-    return fail(Errc::kUnsupported, "calls in the execution log are told on x86_64 only, yet");
-  }
-  std::vector<Va> entries;
-  for (const os::SyscallEntry& entry : SWAT_TRY(model_.syscall_entries())) {
-    entries.push_back(entry.address);
-  }
-  exec_log_ = SWAT_TRY(
-      ExecLog::start({vm_, model_, processes_, life_, traps_, log_, options_.selection.calls},
-                     std::move(entries)));
-  spdlog::info("calls: execution log, of every module in every process");
-  return {};
+  return plans;
 }
 
 bool Tracer::is_done() const {
@@ -130,7 +112,7 @@ bool Tracer::is_done() const {
 Result<> Tracer::loop_until_done() {
   auto next_flush = Clock::now() + kSlice;
   while (!is_done() && !is_parked()) {
-    const auto stop = vm_.session().wait_stop(exec_log_ ? kLogSlice : kSlice);
+    const auto stop = vm_.session().wait_stop(recorder_.exec_log() != nullptr ? kLogSlice : kSlice);
     if (stop) {
       SWAT_CHECK(handle(*stop));
     } else if (stop.error().code == Errc::kInterrupted) {
@@ -153,14 +135,15 @@ Result<> Tracer::loop_until_done() {
 bool Tracer::is_parked() const { return loop_.reload_requested() && !vm_.session().running(); }
 
 Result<> Tracer::on_no_stop() {
-  const bool logs_calls = exec_log_ != nullptr && exec_log_->wants_stop();
-  const bool is_wanted = logs_calls || unattended_ || calibration_.is_due(Clock::now());
+  ExecLog* const log = recorder_.exec_log();
+  const bool is_wanted = (log != nullptr && log->wants_stop()) || distant_.is_waiting() ||
+                         calibration_.is_due(Clock::now());
   return is_wanted ? request_own_stop() : Result<>();
 }
 
 Result<> Tracer::request_own_stop() {
   if (interrupted_) return {};
-  if (exec_log_ != nullptr) exec_log_->let_flow();
+  recorder_.let_flow();
   interrupted_ = true;
   return vm_.session().interrupt();
 }
@@ -171,17 +154,18 @@ Result<> Tracer::stop_guest() {
   if (vm_.session().running()) SWAT_CHECK(wait_for_stop());
   vm_.guest().forget();
   model_.forget();
-  SWAT_CHECK(attend());
-  if (exec_log_ == nullptr) return {};
+  SWAT_CHECK(distant_.attend());
+  ExecLog* const log = recorder_.exec_log();
+  if (log == nullptr) return {};
   {
-    const ExecLog::Stop at(exec_log_.get());
-    SWAT_CHECK(meet_all());
+    const ExecLog::Stop at(log);
+    SWAT_CHECK(recorder_.meet_all());
   }
-  return exec_log_->finish();
+  return log->finish();
 }
 
 Result<> Tracer::wait_for_stop() {
-  if (exec_log_ != nullptr) exec_log_->let_flow();
+  recorder_.let_flow();
   auto stop = vm_.session().wait_stop(kOwnStopWait);
   if (!stop && stop.error().code == Errc::kTimeout) {
     SWAT_CHECK(vm_.session().interrupt());
@@ -196,10 +180,10 @@ Result<> Tracer::handle(const gdbproto::StopReply& stop) {
   if (stop.exited) return fail(Errc::kDisconnected, "QEMU has exited");
   const bool is_own = std::exchange(interrupted_, false) && is_pause(stop);
   {
-    const ExecLog::Stop until_it_runs(exec_log_.get());
+    const ExecLog::Stop until_it_runs(recorder_.exec_log());
     auto next = SWAT_TRY(dispatch(stop, is_own));
     while (next) {
-      const ExecLog::Stop at(exec_log_.get());
+      const ExecLog::Stop at(recorder_.exec_log());
       next = SWAT_TRY(dispatch(*next, false));
     }
   }
@@ -211,7 +195,7 @@ Result<NextStop> Tracer::dispatch(const gdbproto::StopReply& stop, bool is_own) 
   model_.forget();
   const StopCause cause = SWAT_TRY(cause_of(stop, is_own));
   if (!silent_.is_silent(stop)) {
-    SWAT_CHECK(attend());
+    SWAT_CHECK(distant_.attend());
     SWAT_CHECK(settle(cause));
   }
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
@@ -219,7 +203,7 @@ Result<NextStop> Tracer::dispatch(const gdbproto::StopReply& stop, bool is_own) 
   if (is_pause(stop)) return NextStop{};
   if (!cause.vcpu) {
     SWAT_CHECK(silent_.on_strange_stop());
-    return runs_on(pass_over());
+    return runs_on(recorder_.pass_over());
   }
   return stop.watch ? on_watch(*cause.vcpu, *stop.watch) : on_breakpoint(*cause.vcpu);
 }
@@ -242,14 +226,14 @@ Result<> Tracer::settle(const StopCause& cause) {
 
 // For what the execution log has kept, because the time to prove traps is up, or for good.
 Result<> Tracer::on_own_stop() {
-  if (exec_log_ != nullptr) SWAT_CHECK(meet_all());
+  if (recorder_.exec_log() != nullptr) SWAT_CHECK(recorder_.meet_all());
   return loop_.reload_requested() ? Result<>() : vm_.session().resume();
 }
 
 // Somebody else has paused the VM (QMP `stop`). It is theirs to resume; what we can do is to be
 // there when it runs again.
 Result<> Tracer::on_foreign_stop() {
-  if (exec_log_ != nullptr) exec_log_->let_flow();
+  recorder_.let_flow();
   spdlog::warn("the VM was paused by someone else; tracing goes on when it is resumed");
   while (!is_done()) {
     const auto resumed = vm_.wait_until_resumed(kSlice);
@@ -263,42 +247,21 @@ Result<> Tracer::on_foreign_stop() {
   return {};
 }
 
-Result<Actor> Tracer::meet(unsigned vcpu) {
-  Actor actor = SWAT_TRY(life_.meet(vcpu));
-  SWAT_CHECK(traps_.flush_removals());
-  if (exec_log_ != nullptr) SWAT_CHECK(exec_log_->resolve(actor));
-  returns_.meet(actor);
-  call_returns_.meet(actor);
-  return actor;
-}
-
-void Tracer::log_calls() {
-  if (exec_log_ != nullptr) exec_log_->write();
-}
-
-Result<> Tracer::meet_all() {
-  for (unsigned vcpu = 0; vcpu < vm_.session().threads().size(); ++vcpu) SWAT_CHECK(meet(vcpu));
-  return {};
-}
-
-Result<> Tracer::pass_over() {
-  ++idle_stops_;
-  return vm_.session().resume();
-}
-
 Result<NextStop> Tracer::on_watch(unsigned vcpu, Va watch) {
   if (vm_.guest().machine().stops_before_access) return runs_on(on_watch_before(vcpu, watch));
-  if (SWAT_TRY(on_distant_entry(vcpu, traps_.at_watch(watch)))) return NextStop{};
-  const Actor actor = SWAT_TRY(meet(vcpu));
+  if (!is_smp() && SWAT_TRY(distant_.on_watch(vcpu, traps_.at_watch(watch)))) return NextStop{};
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
   return is_smp() ? on_watch_of_several(vcpu, watch, actor)
                   : runs_on(on_watch_of_one(vcpu, watch, actor));
 }
 
 Result<> Tracer::on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor) {
-  if (const auto result = returns_.watched(watch)) return on_return_watch(vcpu, *result, actor);
-  if (call_returns_.is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
+  if (const auto result = recorder_.returns().watched(watch))
+    return on_return_watch(vcpu, *result, actor);
+  if (recorder_.call_returns().is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
   const auto traps = traps_.at_watch(watch);
-  if (traps.empty()) return pass_over();  // removed a moment ago, or left behind by another client
+  if (traps.empty())
+    return recorder_.pass_over();  // removed a moment ago, or left behind by another client
   if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
     return on_import_watch(vcpu, watch, actor);
   }
@@ -311,80 +274,49 @@ Result<> Tracer::on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor) {
 Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
                                 const Actor& actor) {
   const auto id = vm_.session().threads()[vcpu];
-  // The return of a call that is not selected is not to be waited for: know first which it is.
-  const bool in_one_write = !returns_.is_on() || options_.selection.syscalls.is_all();
+  const bool in_one_write = recorder_.may_run_from_entry();
   if (in_one_write) {
-    const auto changes = returns_.at_entry(actor);
+    const auto changes = recorder_.returns().at_entry(actor);
     vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, changes)));
   }
-  log_calls();
-  const EntryTrap* entry = find_entry(traps, pc_of(vcpu));
-  const bool is_event = entry != nullptr && SWAT_TRY(log_syscall(*entry, actor));
-  if (!is_event) ++idle_stops_;
+  recorder_.log_calls();
+  if (const EntryTrap* entry = find_entry(traps, pc_of(vcpu))) {
+    SWAT_CHECK(recorder_.syscall(*entry, actor));
+  } else {
+    recorder_.count_idle();
+  }
   return in_one_write ? Result<>() : vm_.session().resume();
-}
-
-Result<bool> Tracer::await_return(const std::optional<LoggedCall>& logged, const Actor& actor) {
-  if (!logged) return false;
-  if (!vm_.session().running()) SWAT_CHECK(vm_.session().change(returns_.at_entry(actor)));
-  returns_.enter(*logged, actor);
-  return true;
 }
 
 Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, const Actor& actor) {
   const auto call = model_.dispatched(vcpu, *trap.dispatch);
   if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
-  if (!call) return pass_over();
-  if (!returns_.is_on()) SWAT_CHECK(vm_.session().resume());
-  if (!SWAT_TRY(log_syscall(*call, actor))) ++idle_stops_;
+  if (!call) return recorder_.pass_over();
+  if (!recorder_.returns().is_on()) SWAT_CHECK(vm_.session().resume());
+  SWAT_CHECK(recorder_.syscall(*call, actor));
   return vm_.session().running() ? Result<>() : vm_.session().resume();
 }
 
 Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
-  std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
-  if (call_returns_.is_on()) return vm_.session().resume(log_import(std::move(call), actor));
+  std::optional<Call> call = recorder_.calls().import_at(vcpu, watch, actor.thread);
+  if (recorder_.call_returns().is_on())
+    return vm_.session().resume(recorder_.import(std::move(call), actor));
   SWAT_CHECK(vm_.session().resume());
-  (void)log_import(std::move(call), actor);  // without returns nothing changes
+  (void)recorder_.import(std::move(call), actor);  // without returns nothing changes
   return {};
-}
-
-gdbproto::PointChanges Tracer::log_import(std::optional<Call> call, const Actor& actor) {
-  const auto logged = call ? calls_.import(*std::move(call), actor) : std::nullopt;
-  if (!logged) ++idle_stops_;
-  return logged ? call_returns_.enter(*logged, actor) : gdbproto::PointChanges{};
 }
 
 Result<NextStop> Tracer::on_breakpoint(unsigned vcpu) {
   const Va pc = pc_of(vcpu);
-  std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
+  std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // recorder_.meet() may move traps
   if (hits.empty()) {  // one that was about to be removed would be hit for ever
     SWAT_CHECK(settle_return(vcpu));
     SWAT_CHECK(traps_.flush_removals());
-    return runs_on(pass_over());
+    return runs_on(recorder_.pass_over());
   }
-  const Actor actor = SWAT_TRY(meet(vcpu));
-  log_calls();
-  SWAT_CHECK(prove(hits, pc, actor));
-  bool is_event = false;
-  for (auto hit = hits.begin(); hit != hits.end() && !is_event; ++hit) {
-    is_event = SWAT_TRY(log_breakpoint(*hit, pc, actor));
-  }
-  if (!is_event) ++idle_stops_;
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  SWAT_CHECK(recorder_.breakpoint(std::move(hits), pc, actor));
   return stepper_.step_over(vcpu, actor.thread);
-}
-
-Result<bool> Tracer::log_breakpoint(const Trap& trap, Va pc, const Actor& actor) {
-  if (const auto* entry = std::get_if<EntryTrap>(&trap.what)) return log_syscall(*entry, actor);
-  if (std::holds_alternative<ReturnTrap>(trap.what)) return returns_.at_exit(actor);
-  if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
-    const auto logged = calls_.function(*function, pc, actor);
-    if (logged) SWAT_CHECK(vm_.session().change(call_returns_.enter(*logged, actor)));
-    return logged.has_value();
-  }
-  const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);
-  if (dispatch == nullptr) return false;
-  const auto call = model_.dispatched(actor.scene.vcpu, *dispatch->dispatch);
-  return call ? log_syscall(*call, actor) : Result<bool>(false);
 }
 
 }  // namespace swat::daemon

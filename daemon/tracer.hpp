@@ -13,19 +13,16 @@
 
 #include "daemon/access_stepper.hpp"
 #include "daemon/calibration.hpp"
-#include "daemon/call_log.hpp"
-#include "daemon/call_returns.hpp"
+#include "daemon/distant_entries.hpp"
 #include "daemon/event_log.hpp"
-#include "daemon/exec_log.hpp"
 #include "daemon/module_traps.hpp"
 #include "daemon/planner.hpp"
 #include "daemon/process_life.hpp"
 #include "daemon/process_table.hpp"
-#include "daemon/return_log.hpp"
+#include "daemon/recorder.hpp"
 #include "daemon/selection.hpp"
 #include "daemon/silent_hits.hpp"
 #include "daemon/stepper.hpp"
-#include "daemon/syscall_log.hpp"
 #include "daemon/trace_options.hpp"
 #include "daemon/trap_set.hpp"
 #include "daemon/vm.hpp"
@@ -45,7 +42,7 @@ class Tracer {
   [[nodiscard]] Result<> run();
 
   // Stops that were no event: other accesses to a watched word, and what was not selected.
-  [[nodiscard]] std::uint64_t idle_stops() const { return idle_stops_; }
+  [[nodiscard]] std::uint64_t idle_stops() const { return recorder_.idle_stops(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -58,8 +55,7 @@ class Tracer {
 
   [[nodiscard]] bool is_smp() const { return vm_.session().threads().size() > 1; }
   [[nodiscard]] Result<> arm();
-  // Beside the execution log a breakpoint would be an entry more than it tells of: then no proof.
-  [[nodiscard]] Result<> begin_proof(std::vector<EntryPlan> plans);
+  [[nodiscard]] Result<std::vector<EntryPlan>> arm_entries();
   [[nodiscard]] Result<> loop_until_done();
   [[nodiscard]] bool is_done() const;
   // Stopped, with everything looked after, for whoever asked to reload.
@@ -87,35 +83,7 @@ class Tracer {
   [[nodiscard]] Result<> on_stack_watch(unsigned vcpu, Va word, const Actor& actor);
   [[nodiscard]] Result<NextStop> on_breakpoint(unsigned vcpu);
   [[nodiscard]] Result<> on_own_stop();
-  // Logs what the point at a breakpoint's address means. False: it is not what has been hit, or not
-  // selected.
-  [[nodiscard]] Result<bool> log_breakpoint(const Trap& trap, Va pc, const Actor& actor);
-  // Sees to the return of what SyscallLog::enter() has given; false: there was none.
-  [[nodiscard]] Result<bool> await_return(const std::optional<LoggedCall>& logged,
-                                          const Actor& actor);
-  // What `hits` prove; they may be others after it.
-  [[nodiscard]] Result<> prove(std::vector<Trap>& hits, Va pc, const Actor& actor);
-  // The same as SyscallLog::enter(), and what follows from it. False: no event.
-  [[nodiscard]] Result<bool> log_syscall(const EntryTrap& entry, const Actor& actor);
-  [[nodiscard]] Result<bool> log_syscall(const os::DispatchedSyscall& call, const Actor& actor);
   [[nodiscard]] Result<> on_foreign_stop();
-  // On a distant stub (tracer_distant.cpp); false: this is no stop for it. What it could not tell
-  // of an event is looked up by attend(), at the next stop.
-  [[nodiscard]] Result<bool> on_distant_entry(unsigned vcpu, const std::vector<const Trap*>& traps);
-  [[nodiscard]] bool may_guess(const std::vector<const Trap*>& traps);
-  [[nodiscard]] Result<> attend();
-  // A stop that says nothing: the guest runs on.
-  [[nodiscard]] Result<> pass_over();
-
-  // Who runs on the vCPU. Points that nobody needs any more go out of the stub.
-  [[nodiscard]] Result<Actor> meet(unsigned vcpu);
-  [[nodiscard]] Result<> meet_all();
-  // What the execution log tells of until this stop goes before the stop's own event.
-  void log_calls();
-  [[nodiscard]] Result<> start_exec_log();
-  // Logs the call, if it is one that is wanted; what has to change before it runs on.
-  [[nodiscard]] gdbproto::PointChanges log_import(std::optional<Call> call, const Actor& actor);
-
   // On SMP: logs what other vCPUs have hit at the moment of this stop, which QEMU reports to
   // nobody, and clears it in QEMU (tracer_smp.cpp).
   [[nodiscard]] Result<NextStop> on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor);
@@ -140,7 +108,6 @@ class Tracer {
   [[nodiscard]] Result<> await_call_return(const gdbproto::PointChanges& changes);
   // That the vCPU's last instruction was, if it can be told.
   [[nodiscard]] Result<> log_certain_call(unsigned vcpu, const Actor& actor);
-  [[nodiscard]] Result<> meet_stranger(unsigned vcpu);
   [[nodiscard]] bool may_have_called(unsigned vcpu);
   [[nodiscard]] bool may_have_loaded_slot(unsigned vcpu);
 
@@ -161,22 +128,7 @@ class Tracer {
   // The syscall whose slot of the kernel's table the vCPU has just read, if that slot is watched.
   [[nodiscard]] std::optional<os::DispatchedSyscall> dispatch_at(unsigned vcpu, bool or_late);
 
-  // Of the syscall that the kernel is entered for: its low half, the same for all callers.
-  [[nodiscard]] std::uint32_t number_of(const Actor& actor, const os::linux_os::SyscallAbi& abi) {
-    return static_cast<std::uint32_t>(syscalls_.number(actor, abi));
-  }
-  [[nodiscard]] std::uint64_t user_root_of(unsigned vcpu) {
-    return vm_.guest().reg_or_zero(vcpu, vm_.guest().machine().user_root);
-  }
   [[nodiscard]] Va pc_of(unsigned vcpu) { return vm_.guest().pc(vcpu); }
-
-  // A syscall that was seen while its thread could not be told.
-  struct Unattended {
-    unsigned vcpu;
-    EntryTrap entry;
-    std::vector<std::byte> registers;
-    Result<os::Thread> thread;  // kNotFound: its object is in the error
-  };
 
   Vm& vm_;
   os::OsModel& model_;
@@ -188,21 +140,15 @@ class Tracer {
   TrapSet traps_;
   ModuleTraps module_traps_;
   ProcessLife life_;
-  SyscallLog syscalls_;
-  CallLog calls_;
-  ReturnLog returns_;
-  CallReturns call_returns_;
   Calibration calibration_;
+  Recorder recorder_;
   Stepper stepper_;
   AccessStepper access_stepper_;
+  DistantEntries distant_;
   SilentHits silent_;
   std::optional<Va> page_fault_entry_;
-  std::unique_ptr<ExecLog> exec_log_;  // null: calls are seen in other ways
-  bool interrupted_ = false;           // the next stop is one of our own
-  std::optional<Unattended> unattended_;
-  unsigned careful_stops_ = 0;  // at so many more nothing is guessed
+  bool interrupted_ = false;  // the next stop is one of our own
   Clock::time_point end_;
-  std::uint64_t idle_stops_ = 0;
 };
 
 }  // namespace swat::daemon

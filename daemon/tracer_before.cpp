@@ -55,44 +55,46 @@ std::optional<os::SlotRead> Tracer::awaited_slot(unsigned vcpu, const os::Thread
 }
 
 std::optional<ReturnLog::Watched> Tracer::awaited_result(unsigned vcpu) {
-  if (!returns_.is_on() || !vm_.guest().in_kernel(vcpu)) return {};
+  if (!recorder_.returns().is_on() || !vm_.guest().in_kernel(vcpu)) return {};
   VcpuWrites registers(vm_.session(), vm_.guest(), vcpu);
   const auto read =
       os::read_of_slot(vm_.guest().architecture(), model_.kernel_memory(), registers, pc_of(vcpu));
   if (!read) return {};
   const unsigned word = model_.word_bytes();
   for (std::uint64_t at = 0; at < read->size_bytes; at += word) {
-    if (const auto watched = returns_.watched(read->at + at)) return watched;
+    if (const auto watched = recorder_.returns().watched(read->at + at)) return watched;
   }
   return {};
 }
 
 void Tracer::before_result(unsigned vcpu, const ReturnLog::Watched& watched, const Actor& actor) {
-  if (!returns_.concerns(watched, actor)) {
-    ++idle_stops_;
-  } else if (returns_.is_return(watched, vcpu)) {
-    returns_.leave_before_read(actor, watched);
+  if (!recorder_.returns().concerns(watched, actor)) {
+    recorder_.count_idle();
+  } else if (recorder_.returns().is_return(watched, vcpu)) {
+    recorder_.returns().leave_before_read(actor, watched);
   } else {
-    ++idle_stops_;
-    if (const auto word = returns_.value(watched)) returns_.peeked(actor, *word);
+    recorder_.count_idle();
+    if (const auto word = recorder_.returns().value(watched))
+      recorder_.returns().peeked(actor, *word);
   }
 }
 
 Result<> Tracer::on_watch_before(unsigned vcpu, Va watch) {
-  const Actor actor = SWAT_TRY(meet(vcpu));
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
   if (const EntryTrap* entry = awaited_entry(vcpu)) {
-    if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
+    SWAT_CHECK(recorder_.syscall(*entry, actor));
   } else if (const auto call = awaited_syscall(vcpu)) {
-    if (!SWAT_TRY(log_syscall(*call, actor))) ++idle_stops_;
-  } else if (const auto result = returns_.watched(watch)) {
-    if (!returns_.concerns(*result, actor)) {
-      SWAT_CHECK(vm_.session().change(returns_.after_idle_read(*result, actor)));
+    SWAT_CHECK(recorder_.syscall(*call, actor));
+  } else if (const auto result = recorder_.returns().watched(watch)) {
+    if (!recorder_.returns().concerns(*result, actor)) {
+      SWAT_CHECK(vm_.session().change(recorder_.returns().after_idle_read(*result, actor)));
     }
     before_result(vcpu, *result, actor);
   } else if (const auto slot = awaited_slot(vcpu, actor.thread)) {
-    (void)log_import(calls_.import_of(*slot, actor.thread), actor);  // nothing changes
+    (void)recorder_.import(recorder_.calls().import_of(*slot, actor.thread),
+                           actor);  // nothing changes
   } else {
-    ++idle_stops_;
+    recorder_.count_idle();
   }
   return access_stepper_.pass(vcpu, watch, actor.thread);
 }
@@ -101,15 +103,14 @@ Result<bool> Tracer::settle_one_before(unsigned vcpu) {
   const EntryTrap* entry = awaited_entry(vcpu);
   const auto call = entry == nullptr ? awaited_syscall(vcpu) : std::nullopt;
   if (entry != nullptr || call) {
-    const Actor actor = SWAT_TRY(meet(vcpu));
-    const bool is_event =
-        SWAT_TRY(entry != nullptr ? log_syscall(*entry, actor) : log_syscall(*call, actor));
-    if (!is_event) ++idle_stops_;
+    const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+    SWAT_CHECK(entry != nullptr ? recorder_.syscall(*entry, actor)
+                                : recorder_.syscall(*call, actor));
     SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
     return true;
   }
   if (const auto result = awaited_result(vcpu)) {
-    const Actor actor = SWAT_TRY(meet(vcpu));
+    const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
     before_result(vcpu, *result, actor);
     SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
     return true;
@@ -118,8 +119,9 @@ Result<bool> Tracer::settle_one_before(unsigned vcpu) {
   const auto thread = model_.current(vcpu);
   const auto slot = thread ? awaited_slot(vcpu, *thread) : std::nullopt;
   if (!slot) return false;
-  const Actor actor = SWAT_TRY(meet(vcpu));
-  (void)log_import(calls_.import_of(*slot, actor.thread), actor);  // nothing changes
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  (void)recorder_.import(recorder_.calls().import_of(*slot, actor.thread),
+                         actor);  // nothing changes
   SWAT_CHECK(access_stepper_.move_past(vcpu, actor.thread));
   return true;
 }
@@ -136,7 +138,7 @@ Result<> Tracer::settle_before(std::optional<unsigned> reported) {
   remember(0);
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == reported) continue;
-    SWAT_CHECK(meet_stranger(vcpu));
+    SWAT_CHECK(recorder_.meet_stranger(vcpu));
     if (!SWAT_TRY(settle_one_before(vcpu))) continue;
     // Stepping has made us forget what the others hold.
     remember(vcpu + 1);

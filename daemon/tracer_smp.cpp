@@ -64,30 +64,32 @@ std::optional<os::DispatchedSyscall> Tracer::dispatch_at(unsigned vcpu, bool or_
 Result<NextStop> Tracer::on_watch_of_several(unsigned vcpu, Va watch, const Actor& actor) {
   const Va pc = pc_of(vcpu);
   if (const EntryTrap* entry = calibration_.entries().behind(vcpu, pc, true)) {
-    log_calls();
-    if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
+    recorder_.log_calls();
+    SWAT_CHECK(recorder_.syscall(*entry, actor));
     // Not to be found here again when another vCPU stops before this one has run.
     return stepper_.step_over(vcpu, actor.thread);
   }
   if (const auto dispatched = dispatch_at(vcpu, true)) {
-    if (!SWAT_TRY(log_syscall(*dispatched, actor))) ++idle_stops_;
+    SWAT_CHECK(recorder_.syscall(*dispatched, actor));
     return stepper_.step_over(vcpu, actor.thread);
   }
-  if (const auto place = call_returns_.place_of_return(vcpu)) {
-    if (call_returns_.leave(actor, *place)) return runs_on(resume_without_idle());
+  if (const auto place = recorder_.call_returns().place_of_return(vcpu)) {
+    if (recorder_.call_returns().leave(actor, *place)) return runs_on(resume_without_idle());
   }
-  auto result = returns_.may_have_read(vcpu) ? returns_.own_watch(vcpu) : std::nullopt;
-  if (!result && vm_.guest().in_kernel(vcpu)) result = returns_.watched(watch);
+  auto result =
+      recorder_.returns().may_have_read(vcpu) ? recorder_.returns().own_watch(vcpu) : std::nullopt;
+  if (!result && vm_.guest().in_kernel(vcpu)) result = recorder_.returns().watched(watch);
   if (result) return runs_on(on_return_watch(vcpu, *result, actor));
-  std::optional<Call> call = calls_.import_at(vcpu, watch, actor.thread);
-  if (!call) call = pick(calls_.imports_at(vcpu, actor.thread), std::nullopt);
-  if (!call && call_returns_.is_watched(watch)) return runs_on(on_stack_watch(vcpu, watch, actor));
+  std::optional<Call> call = recorder_.calls().import_at(vcpu, watch, actor.thread);
+  if (!call) call = pick(recorder_.calls().imports_at(vcpu, actor.thread), std::nullopt);
+  if (!call && recorder_.call_returns().is_watched(watch))
+    return runs_on(on_stack_watch(vcpu, watch, actor));
   const bool is_at_callee = call && !vm_.guest().in_kernel(vcpu);
-  const bool comes_back = call_returns_.is_on();
-  if (comes_back) SWAT_CHECK(await_call_return(log_import(call, actor)));
+  const bool comes_back = recorder_.call_returns().is_on();
+  if (comes_back) SWAT_CHECK(await_call_return(recorder_.import(call, actor)));
   const NextStop next = SWAT_TRY(is_at_callee ? stepper_.step_over(vcpu, actor.thread)
                                               : runs_on(vm_.session().resume()));
-  if (!comes_back) (void)log_import(std::move(call), actor);  // nothing changes
+  if (!comes_back) (void)recorder_.import(std::move(call), actor);  // nothing changes
   return next;
 }
 
@@ -99,7 +101,7 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
   }
   for (unsigned vcpu = 0; vcpu < threads.size(); ++vcpu) {
     if (vcpu == reported) continue;
-    SWAT_CHECK(meet_stranger(vcpu));
+    SWAT_CHECK(recorder_.meet_stranger(vcpu));
     if (SWAT_TRY(settle_return(vcpu))) {
       SWAT_CHECK(stepper_.step_off(vcpu));
     } else if (SWAT_TRY(settle_call_return(vcpu))) {
@@ -109,7 +111,7 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
     } else if (const auto call = dispatch_at(vcpu, false)) {
       SWAT_CHECK(settle_dispatch(vcpu, *call));
     } else if (may_have_called(vcpu)) {
-      SWAT_CHECK(settle_import(vcpu, SWAT_TRY(meet(vcpu))));
+      SWAT_CHECK(settle_import(vcpu, SWAT_TRY(recorder_.meet(vcpu))));
     } else if (may_have_loaded_slot(vcpu)) {
       SWAT_CHECK(settle_load(vcpu));
     } else {
@@ -124,17 +126,6 @@ Result<> Tracer::settle_others(std::optional<unsigned> reported) {
   return {};
 }
 
-// A child of fork has its parent's import slots, at watched addresses: what it calls can only be
-// told once its modules are known.
-Result<> Tracer::meet_stranger(unsigned vcpu) {
-  if (!options_.selection.needs_modules()) return {};
-  const auto thread = model_.current(vcpu);
-  if (!thread || thread->process.memory_object.is_null()) return {};
-  if (processes_.find(thread->process) != nullptr) return {};
-  SWAT_CHECK(meet(vcpu));
-  return {};
-}
-
 // The same of the only vCPU, when the stop is one of our own and has overtaken its hit. It may also
 // stand where a stop was reported, and not have run since: then a step reports no hit.
 Result<> Tracer::settle_only() {
@@ -142,12 +133,12 @@ Result<> Tracer::settle_only() {
   const EntryTrap* entry = calibration_.entries().behind(0, pc_of(0), false);
   if (entry == nullptr) return {};
   const auto registers = SWAT_TRY(vm_.session().registers(vm_.session().threads()[0]));
-  const Actor actor = SWAT_TRY(meet(0));
+  const Actor actor = SWAT_TRY(recorder_.meet(0));
   const auto stop = SWAT_TRY(stepper_.step(0));
   if (!stop.watch) return {};
-  log_calls();
+  recorder_.log_calls();
   vm_.guest().remember(0, registers);
-  if (!SWAT_TRY(log_syscall(*entry, actor))) ++idle_stops_;
+  SWAT_CHECK(recorder_.syscall(*entry, actor));
   vm_.guest().forget();
   return {};
 }
@@ -180,31 +171,31 @@ bool Tracer::may_have_loaded_slot(unsigned vcpu) {
 }
 
 Result<> Tracer::settle_entry(unsigned vcpu, const EntryTrap& entry) {
-  const Actor actor = SWAT_TRY(meet(vcpu));
-  log_calls();
-  if (!SWAT_TRY(log_syscall(entry, actor))) ++idle_stops_;
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  recorder_.log_calls();
+  SWAT_CHECK(recorder_.syscall(entry, actor));
   return stepper_.step_off(vcpu);
 }
 
 Result<> Tracer::settle_dispatch(unsigned vcpu, const os::DispatchedSyscall& call) {
-  const Actor actor = SWAT_TRY(meet(vcpu));
-  if (!SWAT_TRY(log_syscall(call, actor))) ++idle_stops_;
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  SWAT_CHECK(recorder_.syscall(call, actor));
   return stepper_.step_off(vcpu);
 }
 
 Result<> Tracer::log_certain_call(unsigned vcpu, const Actor& actor) {
-  const auto calls = calls_.imports_at(vcpu, actor.thread);
+  const auto calls = recorder_.calls().imports_at(vcpu, actor.thread);
   const auto certain = std::ranges::find_if(calls, &CallLog::Candidate::certain);
   if (certain == calls.end()) return {};
-  return await_call_return(log_import(certain->call, actor));
+  return await_call_return(recorder_.import(certain->call, actor));
 }
 
 Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
   // Before the step: it runs the callee's first instruction, which may move the stack.
-  const auto calls = calls_.imports_at(vcpu, actor.thread);
+  const auto calls = recorder_.calls().imports_at(vcpu, actor.thread);
   const auto stop = SWAT_TRY(stepper_.step(vcpu));
   if (!stop.watch) return {};
-  SWAT_CHECK(await_call_return(log_import(pick(calls, stop.watch), actor)));
+  SWAT_CHECK(await_call_return(recorder_.import(pick(calls, stop.watch), actor)));
   // The first instruction was the last, too.
   return settle_end_of_call(vcpu, actor);
 }
@@ -212,18 +203,19 @@ Result<> Tracer::settle_import(unsigned vcpu, const Actor& actor) {
 Result<> Tracer::settle_load(unsigned vcpu) {
   const auto stop = SWAT_TRY(stepper_.step(vcpu));
   if (!stop.watch) return {};
-  const Actor actor = SWAT_TRY(meet(vcpu));
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
   // Of the instruction that was stepped: what it hit will not be reported a second time.
   if (may_have_called(vcpu)) {
-    const auto call = pick(calls_.imports_at(vcpu, actor.thread), stop.watch);
-    SWAT_CHECK(await_call_return(log_import(call, actor)));
+    const auto call = pick(recorder_.calls().imports_at(vcpu, actor.thread), stop.watch);
+    SWAT_CHECK(await_call_return(recorder_.import(call, actor)));
   }
   return settle_end_of_call(vcpu, actor);
 }
 
 Result<> Tracer::settle_end_of_call(unsigned vcpu, const Actor& actor) {
-  if (const auto place = call_returns_.place_of_return(vcpu)) call_returns_.leave(actor, *place);
-  return call_returns_.take_out_idle();
+  if (const auto place = recorder_.call_returns().place_of_return(vcpu))
+    recorder_.call_returns().leave(actor, *place);
+  return recorder_.call_returns().take_out_idle();
 }
 
 }  // namespace swat::daemon

@@ -1,9 +1,6 @@
-// System calls through a distant stub, where a round trip costs more than everything else: what
-// tells who runs, the registers and the resume go out in one write. Who runs is a guess then. Where
-// it was wrong, or where something more has to be read, the event waits for the next stop.
-#include <algorithm>
+#include "daemon/distant_entries.hpp"
 
-#include "daemon/tracer.hpp"
+#include <algorithm>
 
 namespace swat::daemon {
 
@@ -11,9 +8,11 @@ namespace swat::daemon {
 // caller's stack is the guest's again once it runs. A thread that was made a moment ago is not
 // among the guesses, and its first call may well be execve: after that nobody could tell who it
 // was.
-bool Tracer::may_guess(const std::vector<const Trap*>& traps) {
+bool DistantEntries::may_guess(const std::vector<const Trap*>& traps) {
   constexpr unsigned kStopsAfterSpawn = 32;
-  if (is_smp() || vm_.ram().is_local() || exec_log_ != nullptr || returns_.is_on()) return false;
+  if (vm_.ram().is_local() || recorder_.exec_log() != nullptr || recorder_.returns().is_on()) {
+    return false;
+  }
   if (processes_.take_spawner()) careful_stops_ = kStopsAfterSpawn;
   if (careful_stops_ > 0) {
     --careful_stops_;
@@ -26,7 +25,7 @@ bool Tracer::may_guess(const std::vector<const Trap*>& traps) {
   });
 }
 
-Result<bool> Tracer::on_distant_entry(unsigned vcpu, const std::vector<const Trap*>& traps) {
+Result<bool> DistantEntries::on_watch(unsigned vcpu, const std::vector<const Trap*>& traps) {
   if (!may_guess(traps)) return false;
   const auto pieces = model_.guess_current(vcpu);
   if (pieces.empty() || !vm_.ram().holds(pieces)) return false;
@@ -34,13 +33,13 @@ Result<bool> Tracer::on_distant_entry(unsigned vcpu, const std::vector<const Tra
   auto got = SWAT_TRY(vm_.session().read_and_resume(id, pieces));
   auto thread = got.memory ? model_.judge_current() : tl::unexpected(got.memory.error());
   vm_.guest().remember(vcpu, got.registers);
-  const EntryTrap* entry = find_entry(traps, pc_of(vcpu));
+  const EntryTrap* entry = find_entry(traps, vm_.guest().pc(vcpu));
   if (entry == nullptr) {
-    ++idle_stops_;
+    recorder_.count_idle();
     return true;
   }
   if (const auto actor = thread ? life_.recognise(vcpu, *thread) : std::nullopt) {
-    if (!syscalls_.enter(*entry, *actor)) ++idle_stops_;
+    SWAT_CHECK(recorder_.syscall(*entry, *actor));
     return true;
   }
   unattended_ = {vcpu, *entry, std::move(got.registers), std::move(thread)};
@@ -49,7 +48,7 @@ Result<bool> Tracer::on_distant_entry(unsigned vcpu, const std::vector<const Tra
 
 // The guest has run since. What the event's thread was, it still is, unless its call was one that
 // changes or ends it: then only its address space can be told, which is in the registers.
-Result<> Tracer::attend() {
+Result<> DistantEntries::attend() {
   if (!unattended_) return {};
   Unattended event = *std::exchange(unattended_, std::nullopt);
   const unsigned vcpu = event.vcpu;
@@ -63,7 +62,7 @@ Result<> Tracer::attend() {
   if (actor.thread.object.is_null()) {
     actor.scene.address_space = Pa{user_root_of(vcpu) & ~kFlags};
   }
-  if (!syscalls_.enter(event.entry, actor)) ++idle_stops_;
+  SWAT_CHECK(recorder_.syscall(event.entry, actor));
   vm_.guest().forget();
   return {};
 }

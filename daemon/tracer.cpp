@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "daemon/watch_stops_before.hpp"
+#include "daemon/watch_stops_behind.hpp"
+#include "daemon/watch_stops_several.hpp"
 #include "osmodels/linux/kernel_locator.hpp"
 
 namespace swat::daemon {
@@ -20,6 +23,16 @@ bool is_pause(const gdbproto::StopReply& stop) {
   return stop.signal == kSignalInterrupt && !stop.watch;
 }
 
+// Where the kernel begins to handle page faults, on x86, if that is known.
+std::optional<Va> find_page_fault_entry(StoppedGuest& guest, os::OsModel& model) {
+  constexpr unsigned kPageFault = 14;
+  const auto tables = guest.x86_tables(0);
+  if (!tables) return {};
+  const auto gate =
+      os::read_idt_gate(model.kernel_memory(), tables->idt_base, kPageFault, model.word_bytes());
+  return gate ? std::optional(gate->target) : std::nullopt;
+}
+
 }  // namespace
 
 Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log, Planner planner,
@@ -30,6 +43,7 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       log_(log),
       planner_(std::move(planner)),
       options_(std::move(options)),
+      page_fault_entry_(find_page_fault_entry(vm.guest(), model)),
       processes_(model, options_.files),
       traps_(vm.session()),
       module_traps_(processes_, traps_, log,
@@ -40,9 +54,17 @@ Tracer::Tracer(Vm& vm, os::OsModel& model, gdbproto::IoLoop& loop, EventLog& log
       calibration_(traps_, vm.guest(), model, log),
       recorder_({vm, model, processes_, traps_, life_, calibration_, log, options_}),
       stepper_(vm, model, recorder_.calls()),
-      access_stepper_(vm, stepper_, traps_, recorder_.returns()),
+      imports_(vm, model, processes_, traps_, planner_.imports() != nullptr, page_fault_entry_),
       distant_(vm, model, processes_, traps_, life_, calibration_, recorder_),
-      silent_(vm, traps_) {}
+      silent_(vm, traps_),
+      watches_(make_watch_stops()) {}
+
+std::unique_ptr<WatchStops> Tracer::make_watch_stops() {
+  const WatchStops::Context with{vm_, model_, traps_, calibration_, recorder_, stepper_, imports_};
+  if (vm_.guest().machine().stops_before_access) return std::make_unique<WatchStopsBefore>(with);
+  if (vm_.session().threads().size() > 1) return std::make_unique<WatchStopsSeveral>(with);
+  return std::make_unique<WatchStopsBehind>(with, distant_);
+}
 
 Result<> Tracer::run() {
   if (auto armed = arm(); !armed) {
@@ -73,12 +95,6 @@ Result<> Tracer::arm() {
   SWAT_CHECK(life_.list());
   SWAT_CHECK(module_traps_.within_budget());
   auto plans = SWAT_TRY(arm_entries());
-  constexpr unsigned kPageFault = 14;
-  if (const auto tables = vm_.guest().x86_tables(0)) {
-    const auto gate = os::read_idt_gate(model_.kernel_memory(), tables->idt_base, kPageFault,
-                                        model_.word_bytes());
-    if (gate) page_fault_entry_ = gate->target;
-  }
   SWAT_CHECK(recorder_.begin(planner_, page_fault_entry_));
   spdlog::info("{} processes, {} points", life_.count(), traps_.size());
   const bool is_silent = std::ranges::all_of(plans, &EntryPlan::is_silent);
@@ -196,7 +212,7 @@ Result<NextStop> Tracer::dispatch(const gdbproto::StopReply& stop, bool is_own) 
   const StopCause cause = SWAT_TRY(cause_of(stop, is_own));
   if (!silent_.is_silent(stop)) {
     SWAT_CHECK(distant_.attend());
-    SWAT_CHECK(settle(cause));
+    SWAT_CHECK(watches_->settle(cause));
   }
   if (calibration_.is_due(Clock::now())) SWAT_CHECK(calibration_.end());
   if (is_own) return runs_on(on_own_stop());
@@ -205,10 +221,10 @@ Result<NextStop> Tracer::dispatch(const gdbproto::StopReply& stop, bool is_own) 
     SWAT_CHECK(silent_.on_strange_stop());
     return runs_on(recorder_.pass_over());
   }
-  return stop.watch ? on_watch(*cause.vcpu, *stop.watch) : on_breakpoint(*cause.vcpu);
+  return stop.watch ? watches_->on_watch(*cause.vcpu, *stop.watch) : on_breakpoint(*cause.vcpu);
 }
 
-Result<Tracer::StopCause> Tracer::cause_of(const gdbproto::StopReply& stop, bool is_own) {
+Result<StopCause> Tracer::cause_of(const gdbproto::StopReply& stop, bool is_own) {
   if (silent_.is_silent(stop) && !is_pause(stop)) return StopCause{SWAT_TRY(silent_.find())};
   const unsigned vcpu = stop.thread ? stop.thread->thread - 1 : 0;
   if (vcpu >= vm_.session().threads().size()) {
@@ -218,10 +234,17 @@ Result<Tracer::StopCause> Tracer::cause_of(const gdbproto::StopReply& stop, bool
   return StopCause{vcpu};
 }
 
-Result<> Tracer::settle(const StopCause& cause) {
-  if (vm_.guest().machine().stops_before_access) return settle_before(cause.vcpu);
-  if (is_smp()) return settle_others(cause.vcpu);
-  return cause.is_own ? settle_only() : Result<>();
+Result<NextStop> Tracer::on_breakpoint(unsigned vcpu) {
+  const Va pc = vm_.guest().pc(vcpu);
+  std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // meet() may move traps
+  if (hits.empty()) {  // one that was about to be removed would be hit for ever
+    SWAT_CHECK(watches_->on_unnamed_stop(vcpu));
+    SWAT_CHECK(traps_.flush_removals());
+    return runs_on(recorder_.pass_over());
+  }
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  SWAT_CHECK(recorder_.breakpoint(std::move(hits), pc, actor));
+  return stepper_.step_over(vcpu, actor.thread);
 }
 
 // For what the execution log has kept, because the time to prove traps is up, or for good.
@@ -245,78 +268,6 @@ Result<> Tracer::on_foreign_stop() {
     if (resumed.error().code != Errc::kTimeout) return tl::unexpected(resumed.error());
   }
   return {};
-}
-
-Result<NextStop> Tracer::on_watch(unsigned vcpu, Va watch) {
-  if (vm_.guest().machine().stops_before_access) return runs_on(on_watch_before(vcpu, watch));
-  if (!is_smp() && SWAT_TRY(distant_.on_watch(vcpu, traps_.at_watch(watch)))) return NextStop{};
-  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
-  return is_smp() ? on_watch_of_several(vcpu, watch, actor)
-                  : runs_on(on_watch_of_one(vcpu, watch, actor));
-}
-
-Result<> Tracer::on_watch_of_one(unsigned vcpu, Va watch, const Actor& actor) {
-  if (const auto result = recorder_.returns().watched(watch))
-    return on_return_watch(vcpu, *result, actor);
-  if (recorder_.call_returns().is_watched(watch)) return on_stack_watch(vcpu, watch, actor);
-  const auto traps = traps_.at_watch(watch);
-  if (traps.empty())
-    return recorder_.pass_over();  // removed a moment ago, or left behind by another client
-  if (std::holds_alternative<ImportTrap>(traps.front()->what)) {
-    return on_import_watch(vcpu, watch, actor);
-  }
-  if (const auto* dispatch = std::get_if<DispatchTrap>(&traps.front()->what)) {
-    return on_dispatch_watch(vcpu, *dispatch, actor);
-  }
-  return on_entry_watch(vcpu, traps, actor);
-}
-
-Result<> Tracer::on_entry_watch(unsigned vcpu, const std::vector<const Trap*>& traps,
-                                const Actor& actor) {
-  const auto id = vm_.session().threads()[vcpu];
-  const bool in_one_write = recorder_.may_run_from_entry();
-  if (in_one_write) {
-    const auto changes = recorder_.returns().at_entry(actor);
-    vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, changes)));
-  }
-  recorder_.log_calls();
-  if (const EntryTrap* entry = find_entry(traps, pc_of(vcpu))) {
-    SWAT_CHECK(recorder_.syscall(*entry, actor));
-  } else {
-    recorder_.count_idle();
-  }
-  return in_one_write ? Result<>() : vm_.session().resume();
-}
-
-Result<> Tracer::on_dispatch_watch(unsigned vcpu, const DispatchTrap& trap, const Actor& actor) {
-  const auto call = model_.dispatched(vcpu, *trap.dispatch);
-  if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
-  if (!call) return recorder_.pass_over();
-  if (!recorder_.returns().is_on()) SWAT_CHECK(vm_.session().resume());
-  SWAT_CHECK(recorder_.syscall(*call, actor));
-  return vm_.session().running() ? Result<>() : vm_.session().resume();
-}
-
-Result<> Tracer::on_import_watch(unsigned vcpu, Va watch, const Actor& actor) {
-  std::optional<Call> call = recorder_.calls().import_at(vcpu, watch, actor.thread);
-  if (recorder_.call_returns().is_on())
-    return vm_.session().resume(recorder_.import(std::move(call), actor));
-  SWAT_CHECK(vm_.session().resume());
-  (void)recorder_.import(std::move(call), actor);  // without returns nothing changes
-  return {};
-}
-
-Result<NextStop> Tracer::on_breakpoint(unsigned vcpu) {
-  const Va pc = pc_of(vcpu);
-  std::vector<Trap> hits = traps_.meanings_at_breakpoint(pc);  // recorder_.meet() may move traps
-  if (hits.empty()) {  // one that was about to be removed would be hit for ever
-    SWAT_CHECK(settle_return(vcpu));
-    SWAT_CHECK(traps_.flush_removals());
-    return runs_on(recorder_.pass_over());
-  }
-  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
-  SWAT_CHECK(recorder_.breakpoint(std::move(hits), pc, actor));
-  return stepper_.step_over(vcpu, actor.thread);
 }
 
 }  // namespace swat::daemon

@@ -68,7 +68,7 @@ void CallPairing::meet(const os::Thread& thread) {
   // A thread that calls execve becomes its process's first.
   close_if(
       [&](const Open& open) {
-        return is_former(open) && open.memory != memory && open.scene.pid == thread.process.pid;
+        return is_former(open) && open.memory != memory && open.scene.key == thread.process.key;
       },
       Outcome::kNever);
   close_if(is_former, Outcome::kDied);
@@ -157,8 +157,8 @@ void CallPairing::read(const Actor& actor, Va slot, std::optional<std::uint64_t>
   close_if([](const Open& open) { return open.reads >= kMostReads; }, Outcome::kMissed);
 }
 
-void CallPairing::reap(const std::function<bool(std::uint32_t pid)>& is_alive) {
-  close_if([&](const Open& open) { return !is_alive(open.scene.pid); }, Outcome::kDied);
+void CallPairing::reap(const std::function<bool(os::ProcessKey)>& is_alive) {
+  close_if([&](const Open& open) { return !is_alive(open.scene.key); }, Outcome::kDied);
 }
 
 void CallPairing::finish() {

@@ -51,7 +51,7 @@ class CallPairing {
   void read(const Actor& actor, Va slot, std::optional<std::uint64_t> word);
 
   // The threads of processes that are no more have ended, in whatever calls they were.
-  void reap(const std::function<bool(std::uint32_t pid)>& is_alive);
+  void reap(const std::function<bool(os::ProcessKey)>& is_alive);
   // Tracing ends.
   void finish();
 

@@ -39,7 +39,7 @@ void CallReturns::meet(const Actor& actor) {
   const auto now = Clock::now();
   if (now < next_reap_) return;
   next_reap_ = now + kReapEvery;
-  pairing_.reap([&](std::uint32_t pid) { return life_.is_alive(pid); });
+  pairing_.reap([&](os::ProcessKey process) { return life_.is_alive(process); });
 }
 
 // What a caller calls through a pointer is not known any more: then a tail call is likelier than a

@@ -25,6 +25,7 @@ class EventLog {
     std::uint32_t tid = 0;
     std::string process;
     std::optional<std::uint64_t> guest_time_ns = {};
+    os::ProcessKey key{};
   };
 
   // The event's sequence number. None: the cap has held it back.

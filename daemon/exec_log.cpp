@@ -248,8 +248,8 @@ void ExecLog::name(const Kept& kept, Here& here, const Actor& actor) {
 EventLog::Scene ExecLog::scene_of(const LoggedSpace& space, const SceneKey& key,
                                   const Actor& actor) {
   const os::Process& process = space.view->process;
-  EventLog::Scene scene{key.vcpu, key.root,     process.pid,
-                        0,        process.name, actor.scene.guest_time_ns};
+  EventLog::Scene scene{
+      key.vcpu, key.root, process.pid, 0, process.name, actor.scene.guest_time_ns, process.key};
   const auto position = pause_->filter().position(actor.scene.vcpu);
   const bool is_actors = position && key.vcpu == actor.scene.vcpu &&
                          position->stretch == key.stretch &&

@@ -27,11 +27,11 @@ Result<> ModuleTraps::refresh(const os::Thread& thread, const EventLog::Scene& s
 void ModuleTraps::leave_old_spaces(const os::Process& process) {
   std::vector<Va> left;
   for (const auto& [object, view] : processes_.all()) {
-    if (Va{object} != process.memory_object && view->pids.contains(process.pid)) {
+    if (Va{object} != process.memory_object && view->processes.contains(process.key)) {
       left.push_back(Va{object});
     }
   }
-  for (const Va object : left) forget(object, process.pid);
+  for (const Va object : left) forget(object, process.key);
 }
 
 void ModuleTraps::select_slots(ProcessView& view) const {
@@ -117,8 +117,8 @@ void ModuleTraps::add_functions(const LoadedModule& loaded, std::vector<Trap>& t
   }
 }
 
-void ModuleTraps::forget(Va memory_object, std::uint32_t pid) {
-  if (!processes_.forget(memory_object, pid)) return;
+void ModuleTraps::forget(Va memory_object, os::ProcessKey process) {
+  if (!processes_.forget(memory_object, process)) return;
   const auto armed = armed_.extract(memory_object.value);
   if (armed.empty()) return;
   for (const Trap& trap : armed.mapped()) traps_.drop(trap.point);

@@ -48,7 +48,7 @@ class ModuleTraps {
   // the budget allows. Of what comes later those beyond it are left out, with a gap event.
   [[nodiscard]] Result<> within_budget() const;
   // The process is gone, and its address space with it unless others share that.
-  void forget(Va memory_object, std::uint32_t pid);
+  void forget(Va memory_object, os::ProcessKey process);
 
  private:
   void leave_old_spaces(const os::Process& process);

@@ -21,7 +21,7 @@ Result<> ProcessLife::list() {
   selection_.begin(processes);
   for (const os::Process& process : processes) {
     if (!selection_.wants(process)) continue;
-    alive_.emplace(process.pid, process);
+    alive_.emplace(process.key, process);
     if (process.memory_object.is_null()) continue;
     SWAT_CHECK(read_modules({{process.object, process.pid, process}, {}}, false));
   }
@@ -57,9 +57,9 @@ Actor ProcessLife::actor_of(unsigned vcpu, os::Thread thread) {
   const auto time = model_.wall_clock_ns();
   Actor actor{std::move(thread), {}};
   const os::Process& process = actor.thread.process;
-  actor.scene = {vcpu,         process.page_table.value_or(Pa{}),
-                 process.pid,  actor.thread.tid,
-                 process.name, time ? std::optional(*time) : std::nullopt};
+  actor.scene = {
+      vcpu,         process.page_table.value_or(Pa{}),          process.pid, actor.thread.tid,
+      process.name, time ? std::optional(*time) : std::nullopt, process.key};
   return actor;
 }
 
@@ -68,7 +68,7 @@ std::optional<Actor> ProcessLife::recognise(unsigned vcpu, const os::Thread& thr
   if (!selection_.knows(process) || Clock::now() >= next_reap_) return {};
   Actor actor = actor_of(vcpu, thread);
   actor.selected = selection_.wants(thread);
-  if (actor.selected != alive_.contains(process.pid)) return {};
+  if (actor.selected != alive_.contains(process.key)) return {};
   if (actor.selected && tracks_modules_ && processes_.is_stale(thread)) return {};
   return actor;
 }
@@ -76,7 +76,7 @@ std::optional<Actor> ProcessLife::recognise(unsigned vcpu, const os::Thread& thr
 Result<bool> ProcessLife::meet(const os::Process& process) {
   const Pa root = process.page_table.value_or(Pa{});
   Actor actor{{process.object, process.pid, process},
-              {0, root, process.pid, process.pid, process.name, {}}};
+              {0, root, process.pid, process.pid, process.name, {}, process.key}};
   SWAT_CHECK(get_to_know(actor));
   return actor.selected;
 }
@@ -86,21 +86,21 @@ Result<> ProcessLife::get_to_know(Actor& actor) {
   actor.selected = selection_.wants(actor.thread);
   const bool is_leaving = is_exiting(process);
   // What is on its way out for good maps nothing and calls nothing; its process's other threads do.
-  if (is_leaving && exiting_.at(process.pid).thread == actor.thread.object) return {};
+  if (is_leaving && exiting_.at(process.key).thread == actor.thread.object) return {};
   if (actor.selected) {
-    if (process.pid != 0 && !alive_.contains(process.pid)) start(actor);
+    if (process.key != os::ProcessKey{} && !alive_.contains(process.key)) start(actor);
     if (processes_.is_stale(actor.thread)) SWAT_CHECK(read_modules(actor, !is_leaving));
-  } else if (alive_.erase(process.pid) > 0) {
-    leave(process.pid);
+  } else if (alive_.erase(process.key) > 0) {
+    leave(process.key);
   }
   return {};
 }
 
 void ProcessLife::start(const Actor& actor) {
   const os::Process& process = actor.thread.process;
-  alive_.emplace(process.pid, process);
+  alive_.emplace(process.key, process);
   if (is_exiting(process)) return;
-  exiting_.erase(process.pid);  // of another process, which is gone
+  exiting_.erase(process.key);  // of another process, which is gone
   const ProcessView* view = processes_.find(process);
   const bool has_image = view != nullptr && !view->modules.empty();
   log_.write(actor.scene, ProcessEvent{true, process.parent_pid,
@@ -108,33 +108,33 @@ void ProcessLife::start(const Actor& actor) {
 }
 
 bool ProcessLife::is_exiting(const os::Process& process) const {
-  const auto known = exiting_.find(process.pid);
+  const auto known = exiting_.find(process.key);
   return known != exiting_.end() && known->second.process == process.object;
 }
 
 void ProcessLife::end(const Actor& actor) {
   const os::Process& process = actor.thread.process;
-  selection_.will_exit(process.pid);
-  end(process.pid, actor.scene);
-  exiting_.insert_or_assign(process.pid, Exiting{process.object, actor.thread.object});
+  selection_.will_exit(process);
+  end(process.key, actor.scene);
+  exiting_.insert_or_assign(process.key, Exiting{process.object, actor.thread.object});
 }
 
-void ProcessLife::end(std::uint32_t pid, const EventLog::Scene& scene) {
-  selection_.gone(pid);
-  const auto known = alive_.extract(pid);
+void ProcessLife::end(os::ProcessKey process, const EventLog::Scene& scene) {
+  selection_.gone(process);
+  const auto known = alive_.extract(process);
   if (known.empty()) return;
   if (!is_exiting(known.mapped())) {
     log_.write(scene, ProcessEvent{false, known.mapped().parent_pid, {}});
   }
-  leave(pid);
+  leave(process);
 }
 
-void ProcessLife::leave(std::uint32_t pid) {
+void ProcessLife::leave(os::ProcessKey process) {
   std::vector<Va> spaces;
   for (const auto& [object, view] : processes_.all()) {
-    if (view->pids.contains(pid)) spaces.push_back(Va{object});
+    if (view->processes.contains(process)) spaces.push_back(Va{object});
   }
-  for (const Va object : spaces) modules_.forget(object, pid);
+  for (const Va object : spaces) modules_.forget(object, process);
 }
 
 // Processes that a signal has killed make no syscall to say so.
@@ -144,15 +144,15 @@ Result<> ProcessLife::reap() {
   const auto done = Clock::now();
   next_reap_ = done + std::max<Clock::duration>(kReapEvery, kReapRest * (done - start));
   if (!processes) return {};
-  std::unordered_set<std::uint32_t> present;
-  for (const os::Process& process : *processes) present.insert(process.pid);
+  std::unordered_set<os::ProcessKey> present;
+  for (const os::Process& process : *processes) present.insert(process.key);
   std::vector<os::Process> gone;
-  for (const auto& [pid, process] : alive_) {
-    if (!present.contains(pid)) gone.push_back(process);
+  for (const auto& [key, process] : alive_) {
+    if (!present.contains(key)) gone.push_back(process);
   }
   for (const os::Process& process : gone) {
-    end(process.pid,
-        {0, process.page_table.value_or(Pa{}), process.pid, process.pid, process.name});
+    const Pa root = process.page_table.value_or(Pa{});
+    end(process.key, {0, root, process.pid, process.pid, process.name, {}, process.key});
   }
   std::erase_if(exiting_, [&](const auto& exiting) { return !present.contains(exiting.first); });
   return {};

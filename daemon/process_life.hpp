@@ -57,7 +57,7 @@ class ProcessLife {
 
   [[nodiscard]] std::size_t count() const { return alive_.size(); }
   // Of a selected process: it was there when last looked for, about a second ago.
-  [[nodiscard]] bool is_alive(std::uint32_t pid) const { return alive_.contains(pid); }
+  [[nodiscard]] bool is_alive(os::ProcessKey process) const { return alive_.contains(process); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -75,8 +75,8 @@ class ProcessLife {
   void start(const Actor& actor);
   [[nodiscard]] bool is_exiting(const os::Process& process) const;
   // Nothing of the process is wanted any more.
-  void leave(std::uint32_t pid);
-  void end(std::uint32_t pid, const EventLog::Scene& scene);
+  void leave(os::ProcessKey process);
+  void end(os::ProcessKey process, const EventLog::Scene& scene);
 
   os::OsModel& model_;
   ProcessTable& processes_;
@@ -84,8 +84,8 @@ class ProcessLife {
   EventLog& log_;
   ProcessSelection selection_;
   bool tracks_modules_;
-  std::unordered_map<std::uint32_t, os::Process> alive_;  // selected processes that were met
-  std::unordered_map<std::uint32_t, Exiting> exiting_;    // by number, until they are gone
+  std::unordered_map<os::ProcessKey, os::Process> alive_;  // selected processes that were met
+  std::unordered_map<os::ProcessKey, Exiting> exiting_;    // until they are gone
   Clock::time_point next_reap_;
 };
 

@@ -11,7 +11,7 @@ namespace swat::daemon {
 
 // A process is selected by its number; or while its first thread has the name asked for; or, when
 // children are followed, for good, once its parent was selected when it was first met. That tells
-// from the parent's number, which lasts as long as the parent: say when one is about to end.
+// from who its parent is, which lasts as long as the parent: say when one is about to end.
 class ProcessSelection {
  public:
   // `model` outlives this.
@@ -25,25 +25,25 @@ class ProcessSelection {
   [[nodiscard]] bool wants(const os::Thread& thread);
   // Whether wants() can tell without reading the guest.
   [[nodiscard]] bool knows(const os::Process& process) const {
-    return filter_.is_all() || !filter_.follow || known_.contains(process.pid);
+    return filter_.is_all() || !filter_.follow || known_.contains(process.key);
   }
   // As OsModel::processes() gives it: with the first thread's name.
   [[nodiscard]] bool wants(const os::Process& leader);
 
   // The process is about to end; its children are met now, while they still are its children.
-  void will_exit(std::uint32_t pid);
-  void gone(std::uint32_t pid);
+  void will_exit(const os::Process& process);
+  void gone(os::ProcessKey process);
 
  private:
-  [[nodiscard]] bool is_selected(std::uint32_t pid) const;
+  [[nodiscard]] bool is_selected(os::ProcessKey process, std::uint32_t pid) const;
   void learn_name(const os::Process& leader);
   void meet(const os::Process& process);
 
   ProcessFilter filter_;
   os::OsModel& model_;
-  std::unordered_set<std::uint32_t> known_;     // met before, selected or not; only when following
-  std::unordered_set<std::uint32_t> followed_;  // children of selected ones
-  std::unordered_set<std::uint32_t> named_;     // whose first thread had a name asked for
+  std::unordered_set<os::ProcessKey> known_;     // met before, selected or not; only when following
+  std::unordered_set<os::ProcessKey> followed_;  // children of selected ones
+  std::unordered_set<os::ProcessKey> named_;     // whose first thread had a name asked for
 };
 
 }  // namespace swat::daemon

@@ -62,7 +62,7 @@ bool ProcessTable::is_stale(const os::Thread& thread) {
   ProcessView* view = find(thread.process);
   if (view == nullptr || !view->remapping.empty()) return true;
   // Another process with this address space: the kernel has reused the object, or they share it.
-  return !view->pids.contains(thread.process.pid) || is_due(*view);
+  return !view->processes.contains(thread.process.key) || is_due(*view);
 }
 
 void ProcessTable::will_remap(const os::Thread& thread) {
@@ -83,13 +83,14 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   if (slot == nullptr) slot = std::make_unique<ProcessView>();
   ProcessView& view = *slot;
   Change change;
-  if (!view.pids.empty() && !view.pids.contains(process.pid) && !is_shared(view, process)) {
+  if (!view.processes.empty() && !view.processes.contains(process.key) &&
+      !is_shared(view, process)) {
     // What lay here belonged to processes that are gone: nothing of it is this one's.
     change.slots_changed = !view.modules.empty();
     view.modules.clear();
-    view.pids.clear();
+    view.processes.clear();
   }
-  change.is_new = view.pids.insert(process.pid).second;
+  change.is_new = view.processes.insert(process.key).second;
   view.process = process;
   view.memory = model_.memory(process);
   view.remapping.erase(thread.tid);
@@ -131,8 +132,8 @@ bool ProcessTable::is_shared(const ProcessView& view, const os::Process& process
   const auto processes = model_.processes();
   if (!processes) return false;
   return std::any_of(processes->begin(), processes->end(), [&](const os::Process& other) {
-    return other.pid != process.pid && other.memory_object == process.memory_object &&
-           view.pids.contains(other.pid);
+    return other.key != process.key && other.memory_object == process.memory_object &&
+           view.processes.contains(other.key);
   });
 }
 
@@ -155,11 +156,11 @@ bool ProcessTable::read_pending(ProcessView& view) {
   return found;
 }
 
-bool ProcessTable::forget(Va memory_object, std::uint32_t pid) {
+bool ProcessTable::forget(Va memory_object, os::ProcessKey process) {
   const auto found = views_.find(memory_object.value);
   if (found == views_.end()) return false;
-  found->second->pids.erase(pid);
-  if (!found->second->pids.empty()) return false;
+  found->second->processes.erase(process);
+  if (!found->second->processes.empty()) return false;
   views_.erase(found);
   ++changes_;
   return true;

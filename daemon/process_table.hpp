@@ -42,10 +42,10 @@ struct ProcessView {
   os::Process process;
   std::vector<LoadedModule> modules;  // ascending by base
   std::unique_ptr<VirtualMemory> memory;
-  bool has_pending = false;                     // a module's headers are not paged in yet
-  unsigned tries = 0;                           // reads of pending modules so far
-  std::unordered_set<std::uint32_t> remapping;  // threads that are in a syscall that maps
-  std::unordered_set<std::uint32_t> pids;       // processes seen in it: more than one after vfork
+  bool has_pending = false;                      // a module's headers are not paged in yet
+  unsigned tries = 0;                            // reads of pending modules so far
+  std::unordered_set<std::uint32_t> remapping;   // threads that are in a syscall that maps
+  std::unordered_set<os::ProcessKey> processes;  // seen in it: more than one after vfork
   std::uint64_t generation = 0;  // another number whenever modules, or their images, are others
 
   [[nodiscard]] const LoadedModule* module_at(Va at) const;
@@ -76,7 +76,7 @@ class ProcessTable {
   // A thread has entered a syscall that makes a process, a thread or an address space.
   void will_spawn(const os::Thread& thread);
   // The process is gone. True when its address space went with it.
-  [[nodiscard]] bool forget(Va memory_object, std::uint32_t pid);
+  [[nodiscard]] bool forget(Va memory_object, os::ProcessKey process);
 
   [[nodiscard]] const std::unordered_map<std::uint64_t, std::unique_ptr<ProcessView>>& all() const {
     return views_;

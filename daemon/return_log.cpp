@@ -47,7 +47,7 @@ void ReturnLog::meet(const Actor& actor) {
   const auto now = Clock::now();
   if (now < next_reap_) return;
   next_reap_ = now + kReapEvery;
-  pairing_.reap([&](std::uint32_t pid) { return life_.is_alive(pid); });
+  pairing_.reap([&](os::ProcessKey process) { return life_.is_alive(process); });
 }
 
 gdbproto::PointChanges ReturnLog::at_entry(const Actor& actor) {

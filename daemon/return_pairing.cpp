@@ -49,7 +49,7 @@ ReturnPairing::OpenCalls::iterator ReturnPairing::find(const os::Thread& thread)
   if (at == open_.end() || at->second.scene.tid == thread.tid) return at;
   // Another number: a thread in execve that has become its process's first, or a new thread.
   const bool renamed = os::linux_os::return_of(at->second.call.name) == Return::kInNewImage &&
-                       at->second.scene.pid == thread.process.pid;
+                       at->second.scene.key == thread.process.key;
   if (renamed) return at;
   close(at, Outcome::kDied);
   return open_.end();
@@ -64,10 +64,10 @@ void ReturnPairing::close(OpenCalls::iterator at, Outcome outcome) {
   log_.write(open.scene, event_of(open.call, outcome));
 }
 
-void ReturnPairing::close_others(std::uint32_t pid, Va survivor) {
+void ReturnPairing::close_others(os::ProcessKey process, Va survivor) {
   for (auto it = open_.begin(); it != open_.end();) {
     const auto here = it++;
-    if (here->second.scene.pid == pid && here->first != survivor) close(here, Outcome::kDied);
+    if (here->second.scene.key == process && here->first != survivor) close(here, Outcome::kDied);
   }
 }
 
@@ -80,7 +80,7 @@ void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::tim
   }
   log_.write(actor.scene, event_of(call, Outcome::kNever));
   const bool takes_all = os::linux_os::effect_of(call.name) == os::linux_os::Effect::kExits;
-  if (takes_all) close_others(actor.scene.pid, actor.thread.object);
+  if (takes_all) close_others(actor.scene.key, actor.thread.object);
 }
 
 // ARM's kernel restarts a call by itself that a signal without a handler has met, since 3.6: what
@@ -125,7 +125,7 @@ void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_poi
   write_result(open, actor, now, result);
   const Return how = os::linux_os::return_of(open.call.name);
   if (how == Return::kInNewImage && result == 0) {
-    close_others(actor.scene.pid, actor.thread.object);
+    close_others(actor.scene.key, actor.thread.object);
     known_[actor.thread.object] = actor.thread.tid;
   }
   if (how == Return::kTwice && result > 0 && !open.has_returned_in_child) {
@@ -200,10 +200,10 @@ void ReturnPairing::meet(const Actor& actor) {
 // else those of its own process.
 std::vector<ReturnPairing::Open*> ReturnPairing::open_forks_of(const os::Thread& child) {
   const os::Process& process = child.process;
-  const std::uint32_t forker = child.tid == process.pid ? process.parent_pid : process.pid;
+  const os::ProcessKey forker = child.tid == process.pid ? process.parent : process.key;
   std::vector<Open*> found;
   for (auto& [object, open] : open_) {
-    const bool fits = open.scene.pid == forker && !open.has_returned_in_child &&
+    const bool fits = open.scene.key == forker && !open.has_returned_in_child &&
                       os::linux_os::return_of(open.call.name) == Return::kTwice;
     if (fits) found.push_back(&open);
   }
@@ -225,10 +225,10 @@ void ReturnPairing::write_in_child(const LoggedCall& call, const EventLog::Scene
 
 // --- Calls without a return
 
-void ReturnPairing::reap(const std::function<bool(std::uint32_t pid)>& is_alive) {
+void ReturnPairing::reap(const std::function<bool(os::ProcessKey)>& is_alive) {
   for (auto it = open_.begin(); it != open_.end();) {
     const auto here = it++;
-    if (!is_alive(here->second.scene.pid)) close(here, Outcome::kDied);
+    if (!is_alive(here->second.scene.key)) close(here, Outcome::kDied);
   }
 }
 

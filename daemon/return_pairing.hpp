@@ -50,7 +50,7 @@ class ReturnPairing {
   // The return of the thread's call will not be seen.
   void miss(const os::Thread& thread);
   // The threads of processes that are no more have died, in whatever call they were.
-  void reap(const std::function<bool(std::uint32_t pid)>& is_alive);
+  void reap(const std::function<bool(os::ProcessKey)>& is_alive);
   // Tracing ends.
   void finish();
 
@@ -71,7 +71,7 @@ class ReturnPairing {
   void close_before(OpenCalls::iterator at, const Actor& actor, Clock::time_point now);
   void write_end(const Open& open, const Actor& actor, Clock::time_point now, ReturnEvent event);
   void close(OpenCalls::iterator at, ReturnEvent::Outcome outcome);
-  void close_others(std::uint32_t pid, Va survivor);
+  void close_others(os::ProcessKey process, Va survivor);
   [[nodiscard]] std::vector<Open*> open_forks_of(const os::Thread& child);
   void returned_twice(const Open& open, std::int64_t child_tid);
   void write_in_child(const LoggedCall& call, const EventLog::Scene& child);

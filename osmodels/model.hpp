@@ -15,8 +15,14 @@
 
 namespace swat::os {
 
+// Which process it is, as long as it lives; 0: none. Not always its number, which some models
+// cannot tell, nor an object of the kernel's, which execve may change.
+enum class ProcessKey : std::uint64_t {};
+
 struct Process {
   Va object;  // task_struct of the leader, EPROCESS
+  ProcessKey key{};
+  ProcessKey parent{};
   std::uint32_t pid = 0;
   std::uint32_t parent_pid = 0;
   std::string name;              // comm, ImageFileName: what the kernel keeps, possibly cut short

@@ -171,6 +171,8 @@ Result<Thread> TaskReader::decode(Va task, const Buffer& buffer) {
   if (process.pid == 0)
     process.pid = thread.tid;  // a kernel thread of 2.4, in the idle task's group
   process.parent_pid = load<std::uint32_t>(buffer, kParentTgid);
+  process.key = ProcessKey{process.pid};
+  process.parent = ProcessKey{process.parent_pid};
   process.name.assign(reinterpret_cast<const char*>(comm.data()),
                       static_cast<std::size_t>(end - comm.begin()));
   process.memory_object = Va{load<std::uint64_t>(buffer, kMm)};

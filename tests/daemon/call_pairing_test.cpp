@@ -22,6 +22,7 @@ Actor actor_of(std::uint64_t object, std::uint32_t tid, std::uint64_t memory = 0
   actor.thread.process.pid = 10;
   actor.thread.process.memory_object = Va{memory};
   actor.scene.pid = 10;
+  actor.scene.key = actor.thread.process.key = os::ProcessKey{10};
   actor.scene.tid = tid;
   return actor;
 }
@@ -174,9 +175,9 @@ TEST_F(CallPairingTest, DiesWithItsThread) {
   enter(b, 2, kTop - 0x100);
   pairing.meet(actor_of(0xa000, 15).thread);
   EXPECT_EQ(ends(), (Lines{"1 died"}));
-  pairing.reap([](std::uint32_t pid) { return pid == 10; });
+  pairing.reap([](os::ProcessKey process) { return process == os::ProcessKey{10}; });
   EXPECT_EQ(ends(), (Lines{"1 died"}));
-  pairing.reap([](std::uint32_t) { return false; });
+  pairing.reap([](os::ProcessKey) { return false; });
   EXPECT_EQ(ends(), (Lines{"1 died", "2 died"}));
 }
 

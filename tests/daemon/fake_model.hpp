@@ -117,6 +117,7 @@ class FakeGuest final : public os::GuestView {
   os::Thread thread;
   thread.tid = tid == 0 ? pid : tid;
   thread.process.pid = pid;
+  thread.process.key = os::ProcessKey{pid};
   thread.process.name = "proc" + std::to_string(pid);
   thread.process.memory_object = Va{memory_object};
   return thread;

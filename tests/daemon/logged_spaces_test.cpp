@@ -63,10 +63,10 @@ TEST(LoggedSpaces, ItStaysTheNewOnesWhenTheOldOneIsFoundGone) {
   Spaces t;
   t.meet(in_root(10, kOld));
   t.meet(in_root(20, kNew));
-  EXPECT_TRUE(t.processes.forget(Va{kOld}, 10));
+  EXPECT_TRUE(t.processes.forget(Va{kOld}, os::ProcessKey{10}));
   t.spaces.sync(t.filter);
   EXPECT_EQ(t.pid_at_root(), 20u);
-  EXPECT_TRUE(t.processes.forget(Va{kNew}, 20));
+  EXPECT_TRUE(t.processes.forget(Va{kNew}, os::ProcessKey{20}));
   t.spaces.sync(t.filter);
   EXPECT_EQ(t.pid_at_root(), 0u);
 }

@@ -100,10 +100,10 @@ TEST(ModuleTraps, SharesAPointThatTwoProcessesHaveAtOneAddress) {
   map_tiny_elf(t.model, kOtherSpace, kApp, "/bin/app", 1);
   t.refresh(kThread);
   t.refresh(thread_of(20, kOtherSpace));
-  t.module_traps.forget(Va{kSpace}, 10);
+  t.module_traps.forget(Va{kSpace}, os::ProcessKey{10});
   ASSERT_TRUE(t.traps.flush_removals());
   EXPECT_EQ(t.traps.size(), 1u);
-  t.module_traps.forget(Va{kOtherSpace}, 20);
+  t.module_traps.forget(Va{kOtherSpace}, os::ProcessKey{20});
   EXPECT_TRUE(t.traps.flush_removals());
 }
 
@@ -112,10 +112,10 @@ TEST(ModuleTraps, KeepsTheTrapsUntilTheLastProcessOfASpaceIsGone) {
   t.refresh(kThread);
   t.model.alive = {kThread.process, thread_of(20, kSpace).process};
   t.refresh(thread_of(20, kSpace));  // vfork
-  t.module_traps.forget(Va{kSpace}, 20);
+  t.module_traps.forget(Va{kSpace}, os::ProcessKey{20});
   ASSERT_TRUE(t.traps.flush_removals());
   EXPECT_EQ(t.traps.size(), 1u);
-  t.module_traps.forget(Va{kSpace}, 10);
+  t.module_traps.forget(Va{kSpace}, os::ProcessKey{10});
   EXPECT_TRUE(t.traps.flush_removals());
 }
 

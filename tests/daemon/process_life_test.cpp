@@ -28,7 +28,9 @@ struct Lives : Attached {
     log.add(std::make_unique<Collector>(events));
     map_tiny_elf(model, kSpace, kBase, "/bin/app", 1);
   }
+  // Its process is in the guest's list from now on.
   Actor meet(const os::Thread& thread) {
+    model.alive.push_back(thread.process);
     auto actor = life.meet(0, thread);
     EXPECT_TRUE(actor);
     return actor ? *std::move(actor) : Actor{};
@@ -82,6 +84,21 @@ TEST(ProcessLife, ANumberThatIsUsedAgainIsAnotherProcess) {
   t.life.end(t.meet(kLeader));
   (void)t.meet(thread_with(10, 0xffff888002000000));
   EXPECT_EQ(t.told(), (std::vector{true, false, true}));
+}
+
+// Where nothing tells numbers.
+TEST(ProcessLife, ProcessesWithoutANumberAreToldApart) {
+  Lives t;
+  os::Thread one = thread_of(0, kSpace);
+  one.process.key = os::ProcessKey{1};
+  os::Thread other = thread_of(0, kSpace + 0x1000);
+  other.process.key = os::ProcessKey{2};
+  const Actor actor = t.meet(one);
+  (void)t.meet(other);
+  t.life.end(actor);
+  EXPECT_EQ(t.told(), (std::vector{true, true, false}));
+  EXPECT_FALSE(t.life.is_alive(one.process.key));
+  EXPECT_TRUE(t.life.is_alive(other.process.key));
 }
 
 }  // namespace

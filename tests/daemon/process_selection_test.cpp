@@ -10,6 +10,8 @@ namespace {
 os::Process process(std::uint32_t pid, std::uint32_t parent, std::string name) {
   os::Process p;
   p.pid = pid;
+  p.key = os::ProcessKey{pid};
+  p.parent = os::ProcessKey{parent};
   p.parent_pid = parent;
   p.name = std::move(name);
   return p;
@@ -30,11 +32,13 @@ struct Guest {
   }
   // The kernel: children of a process that is gone are init's.
   void exit(std::uint32_t pid) {
-    selection.will_exit(pid);
-    selection.gone(pid);
+    selection.will_exit(get(pid));
+    selection.gone(os::ProcessKey{pid});
     std::erase_if(model.alive, [&](const os::Process& p) { return p.pid == pid; });
     for (os::Process& p : model.alive) {
-      if (p.parent_pid == pid) p.parent_pid = 1;
+      if (p.parent_pid != pid) continue;
+      p.parent_pid = 1;
+      p.parent = os::ProcessKey{1};
     }
   }
   // An event of the process's first thread.

@@ -203,9 +203,9 @@ TEST(ProcessTable, KeepsAnAddressSpaceForItsLastProcess) {
   t.refresh();
   t.model.alive = {kThread.process, thread_of(20, kSpace).process};
   t.refresh(thread_of(20, kSpace));
-  EXPECT_FALSE(t.processes.forget(Va{kSpace}, 20));
+  EXPECT_FALSE(t.processes.forget(Va{kSpace}, os::ProcessKey{20}));
   ASSERT_NE(t.processes.find(kThread.process), nullptr);
-  EXPECT_TRUE(t.processes.forget(Va{kSpace}, 10));
+  EXPECT_TRUE(t.processes.forget(Va{kSpace}, os::ProcessKey{10}));
   EXPECT_EQ(t.processes.find(kThread.process), nullptr);
 }
 
@@ -219,14 +219,14 @@ TEST(ProcessTable, TakesNothingOverFromADeadProcessWhoseAddressSpaceLayThere) {
   EXPECT_TRUE(change.is_new);
   EXPECT_TRUE(change.unloaded.empty());
   EXPECT_FALSE(change.loaded.empty());
-  EXPECT_TRUE(t.processes.forget(Va{kSpace}, 20));
+  EXPECT_TRUE(t.processes.forget(Va{kSpace}, os::ProcessKey{20}));
 }
 
 TEST(ProcessTable, ForgetsNobodyElseThanTheOneNamed) {
   Table t;
   t.refresh();
-  EXPECT_FALSE(t.processes.forget(Va{kSpace}, 77));
-  EXPECT_FALSE(t.processes.forget(Va{0x1234}, 10));
+  EXPECT_FALSE(t.processes.forget(Va{kSpace}, os::ProcessKey{77}));
+  EXPECT_FALSE(t.processes.forget(Va{0x1234}, os::ProcessKey{10}));
   EXPECT_NE(t.processes.find(kThread.process), nullptr);
 }
 

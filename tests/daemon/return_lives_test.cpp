@@ -165,7 +165,7 @@ TEST_F(ReturnsOfLives, OfADeadThreadAreNotItsSuccessors) {
 TEST_F(ReturnsOfLives, OfProcessesThatAreGoneAreDead) {
   enter(a, 1, "pause");
   enter(b, 2, "pause");
-  pairing.reap([](std::uint32_t pid) { return pid != 10; });
+  pairing.reap([](os::ProcessKey process) { return process != os::ProcessKey{10}; });
   ASSERT_EQ(count(), 1u);
   EXPECT_EQ(end(0).call, 1u);
   EXPECT_EQ(end(0).outcome, Outcome::kDied);

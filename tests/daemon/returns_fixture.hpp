@@ -20,7 +20,9 @@ inline Actor actor_of(std::uint64_t object, std::uint32_t tid, std::uint32_t pid
   actor.thread.process.pid = pid == 0 ? tid : pid;
   actor.thread.process.object = actor.thread.object;
   actor.thread.process.parent_pid = parent;
+  actor.thread.process.parent = os::ProcessKey{parent};
   actor.scene.pid = actor.thread.process.pid;
+  actor.scene.key = actor.thread.process.key = os::ProcessKey{actor.scene.pid};
   actor.scene.tid = tid;
   return actor;
 }

@@ -214,7 +214,7 @@ Va init_page_table(GuestView& guest, const Findings& found) {
 
 }  // namespace
 
-Result<Findings> investigate(GuestView& guest, const LinuxModelOptions& options) {
+Result<Findings> investigate_kernel(GuestView& guest, const LinuxModelOptions& options) {
   Findings found;
   found.kernel = SWAT_TRY(locate_kernel(guest));
   found.banner = SWAT_TRY(symbols::find_linux_banner(found.kernel.image()));
@@ -223,6 +223,11 @@ Result<Findings> investigate(GuestView& guest, const LinuxModelOptions& options)
                              std::to_string(found.kernel.bytes.size() >> 10) + " KiB");
   find_symbols(options, found);
   find_release(found);
+  return found;
+}
+
+Result<Findings> investigate(GuestView& guest, const LinuxModelOptions& options) {
+  Findings found = SWAT_TRY(investigate_kernel(guest, options));
   SWAT_CHECK(find_profile(guest, options, found));
   found.provenance.push_back("structure offsets: " + found.profile.source +
                              (found.from_cache ? ", kept from an earlier run, " : ", ") +

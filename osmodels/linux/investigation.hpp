@@ -30,7 +30,10 @@ struct Findings {
   std::vector<std::string> provenance;  // how it was found, a line each
 };
 
-// kNotFound: no Linux here.
+// All that needs none of the kernel's structures. kNotFound: no Linux here.
+[[nodiscard]] Result<Findings> investigate_kernel(GuestView& guest,
+                                                  const LinuxModelOptions& options);
+// And a profile of them. kNotFound: no Linux here, or one that the guest does not agree with.
 [[nodiscard]] Result<Findings> investigate(GuestView& guest, const LinuxModelOptions& options);
 
 }  // namespace swat::os

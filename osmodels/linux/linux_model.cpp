@@ -9,9 +9,7 @@
 #include "osmodels/linux/process_list.hpp"
 #include "osmodels/linux/result_words.hpp"
 #include "osmodels/linux/result_words_32.hpp"
-#include "osmodels/linux/saved_registers.hpp"
-#include "osmodels/linux/syscall_dispatch.hpp"
-#include "osmodels/linux/syscall_entries.hpp"
+#include "osmodels/linux/syscall_paths.hpp"
 #include "osmodels/linux/task_reader.hpp"
 #include "osmodels/x86/page_table_writes.hpp"
 #include "symbols/btf.hpp"
@@ -42,13 +40,13 @@ class LinuxModel final : public OsModel {
       : guest_(guest),
         user_geometry_(*found.kernel.user_geometry),
         kernel_(guest.ram(), *found.kernel.geometry, found.kernel.root),
-        entry_(found.kernel.entry),
         release_(std::move(found.release)),
         symbols_(std::move(found.symbols)),
         profile_(std::move(found.profile)),
         init_task_(found.init_task),
         clock_(found.clock),
         provenance_(std::move(found.provenance)),
+        paths_(guest, kernel_, symbols_, profile_.layout, found.kernel.entry),
         tasks_(guest.ram(), kernel_, profile_) {
     auto current = find_current_task(
         {guest, kernel_, profile_, tasks_, symbols_, found.kernel.image(), init_task_});
@@ -103,22 +101,12 @@ class LinuxModel final : public OsModel {
     if (ours != 0 && is_root_of(root_register, ours)) return thread;
     return fail(Errc::kNotFound, "another address space", task.value);
   }
-  Result<std::vector<SyscallEntry>> syscall_entries() override {
-    if (is_aarch64()) return find_aarch64_entries(aarch64());
-    if (is_arm()) return find_arm_entries(kernel_, entry_);
-    return find_syscall_entries(guest_, kernel_, symbols_, profile_.layout);
-  }
+  Result<std::vector<SyscallEntry>> syscall_entries() override { return paths_.entries(); }
   Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(bool compat) override {
-    auto& known = dispatches_[compat ? 1 : 0];
-    if (known != nullptr) return known;
-    entries_ = SWAT_TRY(syscall_entries());
-    auto found = SWAT_TRY(find_dispatch(compat));
-    return known = std::make_shared<const SyscallDispatch>(std::move(found));
+    return paths_.dispatch(compat);
   }
   Result<DispatchedSyscall> dispatched(unsigned vcpu, const SyscallDispatch& dispatch) override {
-    if (is_aarch64()) return read_aarch64_dispatched(guest_, vcpu, kernel_, dispatch);
-    if (is_arm()) return read_arm_dispatched(guest_, vcpu, dispatch);
-    return read_dispatched(guest_, vcpu, kernel_, dispatch, entries_);
+    return paths_.dispatched(vcpu, dispatch);
   }
   Result<Va> per_cpu_base(unsigned vcpu) override {
     if (current_ == nullptr) return fail(Errc::kNotFound, "the running task is not known");
@@ -132,7 +120,7 @@ class LinuxModel final : public OsModel {
       return {};
     }
     if (is_aarch64()) {
-      entries_ = SWAT_TRY(syscall_entries());
+      SWAT_CHECK(paths_.entries());
       return {};
     }
     Result<> outcome = fail(Errc::kNotFound, "no SYSCALL entry");
@@ -149,9 +137,7 @@ class LinuxModel final : public OsModel {
   }
   Result<ResultWord> result_word(unsigned vcpu) override {
     if (is_aarch64()) {
-      const std::array<const SyscallDispatch*, 2> dispatches = {dispatches_[0].get(),
-                                                                dispatches_[1].get()};
-      return aarch64_result_word(guest_, vcpu, dispatches, entries_);
+      return aarch64_result_word(guest_, vcpu, paths_.known_dispatches(), paths_.known_entries());
     }
     if (is_arm()) return arm_result_word(guest_, vcpu);
     if (results_32_) return results_32_->last(vcpu, kernel_);
@@ -182,20 +168,9 @@ class LinuxModel final : public OsModel {
   [[nodiscard]] bool is_aarch64() const { return guest_.architecture() == Architecture::kAarch64; }
   [[nodiscard]] bool is_arm() const { return guest_.architecture() == Architecture::kArm; }
 
-  [[nodiscard]] Aarch64Kernel aarch64() {
-    return aarch64_kernel(guest_, kernel_, symbols_, profile_.layout);
-  }
-
-  [[nodiscard]] Result<SyscallDispatch> find_dispatch(bool compat) {
-    if (is_aarch64()) return find_aarch64_dispatch(aarch64(), compat);
-    if (is_arm()) return find_arm_dispatch(kernel_, entry_, compat, profile_.layout);
-    return find_syscall_dispatch(kernel_, symbols_, entries_, compat, profile_.layout);
-  }
-
   GuestView& guest_;
   const PageGeometry& user_geometry_;
   AddressSpace kernel_;
-  Va entry_;  // that the CPU itself names
   std::string release_;
   symbols::SymbolTable symbols_;
   LinuxProfile profile_;
@@ -204,10 +179,9 @@ class LinuxModel final : public OsModel {
   std::optional<ResultWords> results_;       // x86_64
   std::optional<ResultWords32> results_32_;  // i386
   std::vector<std::string> provenance_;
+  SyscallPaths paths_;
   TaskReader tasks_;
   std::unique_ptr<CurrentTask> current_;  // null: nothing tells
-  std::vector<SyscallEntry> entries_;     // once a dispatch has been asked for
-  std::array<std::shared_ptr<const SyscallDispatch>, 2> dispatches_;  // native, compat
 };
 
 }  // namespace

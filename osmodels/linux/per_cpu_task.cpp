@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "osmodels/aarch64/entry_task.hpp"
+#include "osmodels/linux/gs_base.hpp"
 #include "osmodels/linux/run_queue_slots.hpp"
 
 namespace swat::os {
@@ -77,21 +78,9 @@ std::vector<std::uint64_t> common_loads(const symbols::KernelImage& image) {
   return slots;
 }
 
-// In user mode the kernel's base waits in KERNEL_GS_BASE; at an entry before `swapgs` too, where
-// the other one is the user's and could be made to look like the kernel's only with FSGSBASE.
-std::vector<Va> gs_bases(GuestView& guest, VirtualMemory&, const KernelLayout& layout,
+std::vector<Va> gs_areas(GuestView& guest, VirtualMemory&, const KernelLayout& layout,
                          unsigned vcpu) {
-  std::vector<Va> bases;
-  const auto add = [&](std::string_view name) {
-    const Result<std::uint64_t> value = guest.reg(vcpu, name);
-    if (value && layout.is_pointer(*value)) bases.push_back(Va{*value});
-  };
-  constexpr std::uint64_t kPrivilegeLevel = 3;
-  const Result<std::uint64_t> cs = guest.reg(vcpu, "cs");
-  const bool in_user_mode = cs && (*cs & kPrivilegeLevel) == kPrivilegeLevel;
-  add(in_user_mode ? "k_gs_base" : "gs_base");
-  if (!in_user_mode) add("k_gs_base");
-  return bases;
+  return gs_bases(guest, layout, vcpu);
 }
 
 // What a CPU adds to the address of a per-CPU variable in the image; 0 until it is started.
@@ -149,7 +138,7 @@ namespace {
 const PerCpuRow kRows[] = {
     {Architecture::kX86_64,
      8,
-     gs_bases,
+     gs_areas,
      {"pcpu_hot", "current_task", "per_cpu__current_task"},
      common_loads<gs_load_at, 0x65>,
      "commonest load of a task relative to gs in kernel code"},

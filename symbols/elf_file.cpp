@@ -10,7 +10,7 @@
 namespace swat::symbols {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
+constexpr std::uint64_t kPageBytes = ElfLayout::kPageBytes;
 constexpr std::size_t kMaxCompared = 1024;  // pages, of one segment
 
 // The raw file, for reading the headers at its start.

@@ -13,7 +13,7 @@
 namespace swat::symbols {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
+constexpr std::uint64_t kPageBytes = ElfLayout::kPageBytes;
 
 static_assert(sizeof(Elf64_Ehdr) == 64 && sizeof(Elf32_Ehdr) == 52);
 static_assert(sizeof(Elf64_Phdr) == 56 && sizeof(Elf32_Phdr) == 32);
@@ -156,8 +156,10 @@ Result<> place_segments(const std::vector<Segment>& segments, ElfLayout& layout)
     if (!where) continue;
     if (segment.type == PT_LOAD) {
       layout.loads.push_back({*where, segment.offset, std::min(segment.file_bytes, where->size()),
-                              (segment.flags & PF_W) != 0, (segment.flags & PF_X) != 0});
+                              (segment.flags & PF_R) != 0, (segment.flags & PF_W) != 0,
+                              (segment.flags & PF_X) != 0});
     }
+    if (segment.type == PT_INTERP) layout.interpreter = *where;
     if (segment.type == PT_NOTE) layout.notes.push_back({*where, segment.alignment == 8 ? 8U : 4U});
   }
   return {};
@@ -236,6 +238,20 @@ Result<std::string> ElfImage::soname(VirtualMemory& memory) const {
   if (*offset >= size) return fail(Errc::kBadImage, "DT_SONAME outside DT_STRTAB", strings.value);
   const std::size_t bound = std::min<std::uint64_t>(size - *offset, layout_.limits.max_name_bytes);
   return read_c_string(memory, strings + *offset, bound);
+}
+
+Result<> ElfImage::check_dynamic(VirtualMemory& memory) const {
+  const ElfDynamic dynamic = SWAT_TRY(ElfDynamic::read(memory, layout_));
+  SWAT_CHECK(dynamic.pointer(DT_STRTAB));
+  SWAT_CHECK(dynamic.pointer(DT_SYMTAB));
+  return {};
+}
+
+Result<std::string> ElfImage::interpreter(VirtualMemory& memory) const {
+  if (!layout_.interpreter) return fail(Errc::kNotFound, "no PT_INTERP");
+  const VaRange& where = *layout_.interpreter;
+  const std::size_t bound = std::min<std::uint64_t>(where.size(), layout_.limits.max_name_bytes);
+  return read_c_string(memory, where.start, bound);
 }
 
 Result<std::string> ElfImage::build_id(VirtualMemory& memory) const {

@@ -81,6 +81,12 @@ class ElfImage {
   // without a row in elf_machine.hpp.
   [[nodiscard]] Result<std::vector<ImportSlot>> import_slots(VirtualMemory& memory) const;
   [[nodiscard]] Result<std::string> soname(VirtualMemory& memory) const;
+  // kBadImage: PT_DYNAMIC is not where the program headers say, as in a file that is mapped in one
+  // piece, to be looked at.
+  [[nodiscard]] Result<> check_dynamic(VirtualMemory& memory) const;
+  // The path in PT_INTERP, which programs have, and some libraries that can be run. kNotFound:
+  // none.
+  [[nodiscard]] Result<std::string> interpreter(VirtualMemory& memory) const;
   // NT_GNU_BUILD_ID in lower-case hex; kNotFound when there is none.
   [[nodiscard]] Result<std::string> build_id(VirtualMemory& memory) const;
 

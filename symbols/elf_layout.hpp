@@ -25,13 +25,25 @@ struct ElfLimits {
 };
 
 struct ElfLayout {
+  static constexpr std::uint64_t kPageBytes = 4096;  // the least; an image may count on larger ones
+
   // A PT_LOAD, not to whole pages.
   struct Load {
     VaRange where;
     std::uint64_t file_offset;
     std::uint64_t file_bytes;  // the rest is zeros
+    bool readable;
     bool writable;
     bool executable;
+
+    // As it was mapped: whole pages, its .bss included.
+    [[nodiscard]] VaRange pages() const {
+      return {where.start.aligned_down(kPageBytes),
+              (where.end + (kPageBytes - 1)).aligned_down(kPageBytes)};
+    }
+    [[nodiscard]] std::uint64_t file_offset_of_pages() const {
+      return file_offset - std::min(file_offset, where.start.value % kPageBytes);
+    }
   };
   struct Notes {
     VaRange where;
@@ -46,6 +58,7 @@ struct ElfLayout {
   VaRange extent;
   std::vector<Load> loads;
   std::optional<VaRange> dynamic;
+  std::optional<VaRange> interpreter;  // PT_INTERP
   std::vector<Notes> notes;
 
   // Run-time address of a link-time one. Wraps as the image's own pointers do: an i386 vDSO that is

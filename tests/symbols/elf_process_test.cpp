@@ -7,7 +7,10 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -94,6 +97,47 @@ TEST(ElfProcess, OpensEveryModuleAtTheBiasThatLdSoGivesIt) {
     EXPECT_TRUE(image->exports(memory)) << module.path;
     EXPECT_TRUE(image->import_slots(memory)) << module.path;
   }
+}
+
+// Of /proc/self/maps: start of a mapping -> its line.
+std::map<std::uint64_t, std::string> own_mappings() {
+  std::map<std::uint64_t, std::string> found;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) found[std::stoull(line, nullptr, 16)] = line;
+  return found;
+}
+
+TEST(ElfProcess, TheKernelHasMappedEveryLoadWhereItIsSaidToBe) {
+  OwnMemory memory;
+  const auto mappings = own_mappings();
+  std::size_t compared = 0;
+  for (const Module& module : modules()) {
+    if (!module.path.starts_with('/')) continue;  // the program, which maps may split; the vDSO
+    const auto elf = ElfImage::open(memory, module.base);
+    ASSERT_TRUE(elf) << module.path;
+    for (const ElfLayout::Load& load : elf->layout().loads) {
+      const auto line = mappings.find(load.pages().start.value);
+      ASSERT_NE(line, mappings.end()) << module.path;
+      const std::string rest = line->second.substr(line->second.find(' ') + 1);
+      EXPECT_EQ(rest[0] == 'r', load.readable) << line->second;
+      EXPECT_EQ(rest[2] == 'x', load.executable) << line->second;
+      EXPECT_EQ(std::stoull(rest.substr(5), nullptr, 16), load.file_offset_of_pages())
+          << line->second;
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 3u);
+}
+
+TEST(ElfProcess, TheInterpreterIsTheLoaderOfThisProgram) {
+  OwnMemory memory;
+  const auto all = modules();
+  const auto program = ElfImage::open(memory, all.front().base);
+  ASSERT_TRUE(program);
+  const auto path = program->interpreter(memory);
+  ASSERT_TRUE(path);
+  const auto is_it = [&](const Module& module) { return module.path == *path; };
+  EXPECT_TRUE(std::any_of(all.begin(), all.end(), is_it)) << *path;
 }
 
 TEST(ElfProcess, EveryFunctionOfLibcIsWhereDlvsymFindsIt) {

@@ -75,7 +75,7 @@ std::optional<LoggedFunction> CallLog::import(Call call, const Actor& actor) {
 std::optional<LoggedFunction> CallLog::function(const FunctionTrap& what, Va pc,
                                                 const Actor& actor) {
   const Va sp = vm_.guest().sp(actor.scene.vcpu);
-  const bool is_first = is_first_time(actor.thread.tid, {pc, sp});
+  const bool is_first = is_first_time(actor.thread.object, {pc, sp});
   if (!actor.selected || !is_first) return {};
   ProcessView* view = processes_.find(actor.thread.process);
   const LoadedModule* holder = view == nullptr ? nullptr : view->module_at(pc);
@@ -94,8 +94,8 @@ std::optional<LoggedFunction> CallLog::function(const FunctionTrap& what, Va pc,
   return logged;
 }
 
-bool CallLog::is_first_time(std::uint32_t tid, const Place& place) {
-  const auto faulted = faulted_.find(tid);
+bool CallLog::is_first_time(Va thread, const Place& place) {
+  const auto faulted = faulted_.find(thread);
   if (faulted == faulted_.end() || faulted->second != place) return true;
   faulted_.erase(faulted);
   return false;

@@ -47,7 +47,7 @@ class CallLog {
   std::optional<LoggedFunction> function(const FunctionTrap& what, Va pc, const Actor& actor);
   // The instruction at `pc`, whose call has been logged, was not executed: its page was absent. The
   // thread will be back there, and that is no second call.
-  void will_be_back(std::uint32_t tid, Va pc, Va sp) { faulted_[tid] = {pc, sp}; }
+  void will_be_back(const os::Thread& thread, Va pc, Va sp) { faulted_[thread.object] = {pc, sp}; }
 
  private:
   struct Place {
@@ -56,7 +56,7 @@ class CallLog {
     friend bool operator==(const Place&, const Place&) = default;
   };
   // False: it is the second time, and no call.
-  [[nodiscard]] bool is_first_time(std::uint32_t tid, const Place& place);
+  [[nodiscard]] bool is_first_time(Va thread, const Place& place);
 
   Vm& vm_;
   os::OsModel& model_;
@@ -64,7 +64,7 @@ class CallLog {
   TrapSet& traps_;
   EventLog& log_;
   CallFilter wanted_;
-  std::unordered_map<std::uint32_t, Place> faulted_;  // by thread
+  std::unordered_map<Va, Place> faulted_;  // by the object of the thread
 };
 
 }  // namespace swat::daemon

@@ -12,8 +12,11 @@
 namespace swat::daemon {
 namespace {
 
+// Of a process; 0: the model does not tell.
+std::string number(std::uint32_t pid) { return pid == 0 ? "?" : std::to_string(pid); }
+
 void print_mapping(const os::Process& process, const os::Mapping& mapping) {
-  fmt::print("{} {:x}-{:x} {:x} {}{}{}{} {}\n", process.pid, mapping.range.start.value,
+  fmt::print("{} {:x}-{:x} {:x} {}{}{}{} {}\n", number(process.pid), mapping.range.start.value,
              mapping.range.end.value, mapping.file_offset, mapping.readable ? 'r' : '-',
              mapping.writable ? 'w' : '-', mapping.executable ? 'x' : '-',
              mapping.shared ? 's' : 'p', printable(mapping.path));
@@ -23,7 +26,7 @@ void print_exports(const os::Process& process, const os::Module& module, const I
                    const FunctionPattern& pattern) {
   for (const ImageExport& e : image.exports) {
     if (!pattern.matches_function(e.name)) continue;
-    fmt::print("{} {:x} {}!{}{}{}\n", process.pid, (module.base + e.offset).value,
+    fmt::print("{} {:x} {}!{}{}{}\n", number(process.pid), (module.base + e.offset).value,
                printable(module.name()), printable(e.name), e.version.empty() ? "" : "@",
                printable(e.version));
   }
@@ -48,7 +51,8 @@ Result<> for_processes(os::OsModel& model, std::optional<std::uint32_t> pid, Pri
 Result<> print_processes(os::OsModel& model) {
   fmt::print("{:>7} {:>7} {}\n", "PID", "PPID", "NAME");
   for (const os::Process& process : SWAT_TRY(model.processes())) {
-    fmt::print("{:>7} {:>7} {}\n", process.pid, process.parent_pid, printable(process.name));
+    const std::string parent = process.pid == 0 ? "?" : std::to_string(process.parent_pid);
+    fmt::print("{:>7} {:>7} {}\n", number(process.pid), parent, printable(process.name));
   }
   return {};
 }

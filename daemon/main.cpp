@@ -45,32 +45,51 @@ int complain(const Error& error, bool attached) {
 }
 
 Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name,
-                                                os::ProfileStore* store) {
+                                                const os::AttachWishes& wishes) {
   std::string reasons;
   for (const os::OsProbe& probe : os::os_probes()) {
     if (name != "auto" && name != probe.name) continue;
-    auto model = probe.attach(vm.guest(), store);
+    auto model = probe.attach(vm.guest(), wishes);
     if (model || model.error().code == Errc::kDisconnected) return model;
     reasons += std::string(reasons.empty() ? "" : "; ") + std::string(probe.name) + ": " +
                model.error().what;
   }
   if (reasons.empty()) reasons = "there is no model of " + name + " yet";
-  return fail(Errc::kUnsupported, "the guest is not one that swatd knows: " + reasons);
+  return fail(Errc::kUnsupported, reasons);
 }
 
 // A guest that was stopped in the middle of a change (a process being made, its files not open yet)
 // may show nothing to go by: the next moment may.
 Result<std::unique_ptr<os::OsModel>> find_model_in_time(Vm& vm, const std::string& name,
-                                                        os::ProfileStore* store) {
+                                                        const os::AttachWishes& wishes) {
   constexpr int kMoments = 4;
   constexpr std::chrono::milliseconds kBetween{50};
-  auto model = find_model(vm, name, store);
+  auto model = find_model(vm, name, wishes);
   for (int i = 1; i < kMoments && !model && model.error().code == Errc::kUnsupported; ++i) {
     if (!vm.was_running()) break;
     spdlog::debug("{}; once more in {} ms", model.error().what, kBetween.count());
     SWAT_CHECK(vm.run_for(kBetween));
-    model = find_model(vm, name, store);
+    model = find_model(vm, name, wishes);
   }
+  return model;
+}
+
+// Where the kernel's structures are not known for certain, tracing goes on without them.
+Result<std::unique_ptr<os::OsModel>> find_some_model(Vm& vm, const Options& options) {
+  const auto folder = options.profile_cache ? ProfileFiles::default_folder() : std::nullopt;
+  std::optional<ProfileFiles> store;
+  if (folder) store.emplace(*folder);
+  os::AttachWishes wishes{store ? &*store : nullptr, {}, vm.ram().is_local()};
+  if (options.structures) {
+    auto model = find_model_in_time(vm, options.os, wishes);
+    if (model || model.error().code != Errc::kUnsupported) return model;
+    wishes.without_structures = model.error().what;
+  } else {
+    wishes.without_structures = "as --no-structures was given";
+  }
+  auto model = find_model(vm, options.os, wishes);
+  if (!model) return fail(model.error().code, "no guest that swatd knows: " + model.error().what);
+  spdlog::warn("going on without the kernel's structures: {}", wishes.without_structures);
   return model;
 }
 
@@ -81,10 +100,7 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
     return print_profile(vm.guest(), options.isf, options.use_btf);
   }
   const auto start = std::chrono::steady_clock::now();
-  const auto folder = options.profile_cache ? ProfileFiles::default_folder() : std::nullopt;
-  std::optional<ProfileFiles> store;
-  if (folder) store.emplace(*folder);
-  const auto model = SWAT_TRY(find_model_in_time(vm, options.os, store ? &*store : nullptr));
+  const auto model = SWAT_TRY(find_some_model(vm, options));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   spdlog::info("{} {} on QEMU {} ({}), found in {:.2f} s", model->name(), model->version(),
                vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG", took.count());

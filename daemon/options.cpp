@@ -42,6 +42,9 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
                  "programs, and what is not paged in");
   app.add_flag("!--no-profile-cache", options.profile_cache,
                "find everything anew, and keep nothing of this kernel for the next run");
+  app.add_flag("!--no-structures", options.structures,
+               "do without the kernel's structures, as where they cannot be found: processes are "
+               "address spaces, without numbers and threads");
   app.add_flag("-v,--verbose", options.verbosity, "tell decisions (-v), wire bytes (-vv)");
 }
 

@@ -30,6 +30,7 @@ struct Options {
   std::string glob = "*";            // functions
   std::string isf;                   // profile; "" for none
   bool use_btf = true;               // profile; off: as of a kernel that has none
+  bool structures = true;            // of the kernel are looked at, where they can be found
   bool profile_cache = true;         // keep what is found of a kernel for the next run
   int verbosity = 0;
 };

@@ -93,7 +93,8 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   change.is_new = view.processes.insert(process.key).second;
   view.process = process;
   view.memory = model_.memory(process);
-  view.remapping.erase(thread.tid);
+  const bool is_settled = view.remapping.erase(thread.tid) == 0;
+  if (!is_settled && model_.sees_touched_pages_only()) view.tries = 0;
 
   std::vector<LoadedModule> kept;
   bool differs = view.has_pending;  // in anything but slots
@@ -140,7 +141,7 @@ bool ProcessTable::is_shared(const ProcessView& view, const os::Process& process
 // True when a module's slots have become known.
 bool ProcessTable::read_pending(ProcessView& view) {
   bool found = false;
-  view.has_pending = false;
+  view.has_pending = model_.sees_touched_pages_only();
   for (LoadedModule& loaded : view.modules) {
     if (loaded.image != nullptr || !loaded.is_image) continue;
     auto image = images_.get(*view.memory, loaded.module);

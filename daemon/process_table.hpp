@@ -42,7 +42,7 @@ struct ProcessView {
   os::Process process;
   std::vector<LoadedModule> modules;  // ascending by base
   std::unique_ptr<VirtualMemory> memory;
-  bool has_pending = false;                      // a module's headers are not paged in yet
+  bool has_pending = false;                      // a module, or its headers, may not have shown yet
   unsigned tries = 0;                            // reads of pending modules so far
   std::unordered_set<std::uint32_t> remapping;   // threads that are in a syscall that maps
   std::unordered_set<os::ProcessKey> processes;  // seen in it: more than one after vfork

@@ -77,7 +77,8 @@ Result<> Recorder::meet_stranger(unsigned vcpu) {
 
 // The return of a call that is not selected is not to be waited for: know first which it is.
 bool Recorder::may_run_from_entry() const {
-  return !returns_.is_on() || with_.options.selection.syscalls.is_all();
+  return !with_.model.follows_calls() &&
+         (!returns_.is_on() || with_.options.selection.syscalls.is_all());
 }
 
 void Recorder::log_calls() {

@@ -69,6 +69,7 @@ struct Selection {
   SyscallFilter syscalls;
   CallFilter calls;
   ProcessFilter processes;
+  bool follows_calls = false;        // the model has to be told of what processes become
   bool watches_returns = false;      // --returns, by watchpoints that come and go
   bool breaks_on_functions = false;  // --break was given: calls are logged whatever `calls` says
 

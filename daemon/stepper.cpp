@@ -42,7 +42,7 @@ Result<NextStop> Stepper::step_over(unsigned vcpu, const os::Thread& thread) {
   if (guest.pc(vcpu) == pc) stop = SWAT_TRY(step(vcpu));
   if (stop.watch) return stop;  // the instruction itself has met a watch
   // The page of the instruction was absent: the step went to the fault handler.
-  if (!in_kernel && guest.in_kernel(vcpu)) calls_.will_be_back(thread.tid, pc, sp);
+  if (!in_kernel && guest.in_kernel(vcpu)) calls_.will_be_back(thread, pc, sp);
   SWAT_CHECK(vm_.session().resume());
   return NextStop{};
 }

@@ -30,10 +30,14 @@ class SwatSink final : public Sink {
     fmt::format_to(fmt::appender(line_), format, std::forward<Args>(args)...);
   }
 
+  // "sh/84"; "sh/?" where the model does not tell numbers.
+  static std::string who(const Event& event) {
+    return printable(event.process) + "/" + (event.pid == 0 ? "?" : std::to_string(event.pid));
+  }
+
   void put(const Event& event, const SyscallEvent& call) {
     add("{:x}: {} {:x}", event.address_space.value, call.mnemonic, call.number);
-    if (names_)
-      add(" {} {}/{}", call.name.empty() ? "?" : call.name, printable(event.process), event.pid);
+    if (names_) add(" {} {}", call.name.empty() ? "?" : call.name, who(event));
   }
 
   // SWAT has no line for this. After strace's: "= 3", "= -2 ENOENT", "= 0x7f12a4c00000",
@@ -43,7 +47,7 @@ class SwatSink final : public Sink {
     if (names_) add("{} ", done.name.empty() ? "?" : done.name);
     add("= ");
     put_result(done);
-    if (names_) add(" {}/{}", printable(event.process), event.pid);
+    if (names_) add(" {}", who(event));
   }
 
   void put_result(const ReturnEvent& done) {
@@ -69,7 +73,7 @@ class SwatSink final : public Sink {
 
   void put(const Event& event, const CallEvent& call) {
     add("Function {:x}:{}", call.address.value, printable(call.function));
-    if (names_) add(" {}/{}", printable(event.process), event.pid);
+    if (names_) add(" {}", who(event));
   }
 
   // Nor for this: "Return 7fcb082b5d50:strlen = 5", "= 0x55d0c05a62a0", "= ? unwound".
@@ -80,22 +84,21 @@ class SwatSink final : public Sink {
     } else {
       put_number(static_cast<std::int64_t>(*done.result));
     }
-    if (names_) add(" {}/{}", printable(event.process), event.pid);
+    if (names_) add(" {}", who(event));
   }
 
   // SWAT has no lines for these; they come with --names only.
   void put(const Event& event, const ModuleEvent& module) {
     if (!names_) return;
-    add("{:x}: {} {:x}-{:x} {} {}/{}", event.address_space.value,
+    add("{:x}: {} {:x}-{:x} {} {}", event.address_space.value,
         module.loaded ? "loaded" : "unloaded", module.module.range.start.value,
-        module.module.range.end.value, printable(module.module.path), printable(event.process),
-        event.pid);
+        module.module.range.end.value, printable(module.module.path), who(event));
   }
 
   void put(const Event& event, const ProcessEvent& process) {
     if (!names_) return;
-    add("{:x}: {} {} {}/{}", event.address_space.value, process.started ? "started" : "exited",
-        process.path.empty() ? "?" : printable(process.path), printable(event.process), event.pid);
+    add("{:x}: {} {} {}", event.address_space.value, process.started ? "started" : "exited",
+        process.path.empty() ? "?" : printable(process.path), who(event));
   }
 
   // Always: a log with a hole in it must say so.

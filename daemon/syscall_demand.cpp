@@ -5,10 +5,18 @@ namespace {
 
 using os::linux_os::Effect;
 
+// A model that knows no structures is told of what processes become. Of modules it sees what has
+// been touched only: ld.so calls mprotect once it has written to one.
+bool is_followed(const Selection& selection, std::string_view name, Effect effect) {
+  const bool is_of_life = effect == Effect::kSpawns || effect == Effect::kExecs || name == "exit";
+  return is_of_life || (name == "mprotect" && selection.needs_modules());
+}
+
 // What a call does that somebody must know of who has not asked for it.
 bool is_tracked(const Selection& selection, std::string_view name) {
   const Effect effect = os::linux_os::effect_of(name);
   if (effect == Effect::kExits) return true;
+  if (selection.follows_calls && is_followed(selection, name, effect)) return true;
   // Breakpoints are to be set in a program before it calls what is asked for. One with libraries
   // maps these first.
   if (effect == Effect::kSettles) return selection.breaks_on_functions;

@@ -28,6 +28,7 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
   const std::string_view name = os::linux_os::plain_name(call.name);
   const Effect effect = os::linux_os::effect_of(name);
   const bool wanted = actor.selected && wanted_.wants(name);
+  model_.entered(actor.scene.vcpu, actor.thread.process, name, call.arguments);
   const auto sequence = wanted ? log_.write(actor.scene, call) : std::nullopt;
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {

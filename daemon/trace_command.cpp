@@ -21,6 +21,21 @@ void set_cap(EventLog& log, const std::optional<std::uint64_t>& rate) {
   log.cap(rate ? std::optional(RateCap(*rate, Clock::now())) : std::nullopt);
 }
 
+// What a model without threads and numbers of processes cannot do.
+Result<> check_possible(const os::OsModel& model, const TraceOptions& what,
+                        const Planner& planner) {
+  if (model.tells_threads()) return {};
+  const ProcessFilter& processes = what.selection.processes;
+  const auto refuse = [](std::string_view asked) {
+    return fail(Errc::kUnsupported, std::string(asked) + " needs the kernel's structures");
+  };
+  if (what.returns || what.call_returns) return refuse("--returns");
+  if (!processes.pids.empty()) return refuse("-p NUMBER");
+  if (processes.follow) return refuse("-f");
+  if (planner.uses_exec_log()) return refuse("--traps exec-log");
+  return {};
+}
+
 // What one Tracer after the other is made with.
 struct Request {
   Planner planner;
@@ -38,6 +53,8 @@ std::optional<Request> read_again(const TraceSetup& setup, EventLog& log) {
   if (!*options) return {};
   auto planner = Planner::make(setup.vm, (*options)->traps);
   if (!planner) return refuse(planner.error());
+  const auto possible = check_possible(setup.model, (*options)->trace, *planner);
+  if (!possible) return refuse(possible.error());
   set_cap(log, (*options)->rate_cap);
   spdlog::info("read {} again", setup.options.config);
   return Request{*std::move(planner), (*options)->trace};
@@ -53,6 +70,7 @@ Result<> trace_by(const TraceSetup& setup, EventLog& log, Request request,
       request.what.duration =
           *duration - std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
     }
+    request.what.selection.follows_calls = setup.model.follows_calls();
     Tracer tracer(setup.vm, setup.model, setup.loop, log, request.planner, request.what);
     auto traced = tracer.run();
     idle_stops += tracer.idle_stops();
@@ -78,6 +96,7 @@ Result<> trace(const TraceSetup& setup, Planner planner) {
                 "the guest is paused: resume it (QMP cont) first, or pass --run to have it run "
                 "while it is traced and paused again at the end");
   }
+  SWAT_CHECK(check_possible(model, options.trace, planner));
   EventLog log = SWAT_TRY(open_log(options));
   set_cap(log, options.rate_cap);
   vm.close_monitor();

@@ -66,7 +66,9 @@ Result<> WatchStopsBehind::on_dispatch(const Actor& actor, const DispatchTrap& t
   const auto call = with_.model.dispatched(actor.scene.vcpu, *trap.dispatch);
   if (!call && call.error().code == Errc::kDisconnected) return tl::unexpected(call.error());
   if (!call) return with_.recorder.pass_over();
-  if (!with_.recorder.returns().is_on()) SWAT_CHECK(session.resume());
+  if (!with_.recorder.returns().is_on() && !with_.model.follows_calls()) {
+    SWAT_CHECK(session.resume());
+  }
   SWAT_CHECK(with_.recorder.syscall(*call, actor));
   return session.running() ? Result<>() : session.resume();
 }

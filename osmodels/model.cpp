@@ -1,13 +1,17 @@
 #include "osmodels/model.hpp"
 
 #include "osmodels/linux/linux_model.hpp"
+#include "osmodels/linux/structure_free_model.hpp"
 
 namespace swat::os {
 namespace {
 
-Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, ProfileStore* store) {
+Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, const AttachWishes& wishes) {
+  if (!wishes.without_structures.empty()) {
+    return attach_structure_free_linux(guest, {wishes.without_structures, wishes.ram_is_near});
+  }
   LinuxModelOptions options;
-  options.store = store;
+  options.store = wishes.store;
   return SWAT_TRY(attach_linux(guest, options)).model;
 }
 

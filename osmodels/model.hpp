@@ -210,6 +210,16 @@ class OsModel {
   }
   // Code of the kernel that every change of threads on a vCPU runs through; empty when not known.
   [[nodiscard]] virtual std::vector<Va> context_switches() { return {}; }
+  // Whether threads of a process are told apart, and processes have their numbers: else `object` of
+  // a thread is its process's, and numbers are 0.
+  [[nodiscard]] virtual bool tells_threads() const { return true; }
+  // What is mapped shows only where it has been touched: there may be more at any later event.
+  [[nodiscard]] virtual bool sees_touched_pages_only() const { return false; }
+  // Whether entered() is to be called, for which the guest has to stand still.
+  [[nodiscard]] virtual bool follows_calls() const { return false; }
+  // A thread of the process makes a system call on the vCPU.
+  virtual void entered(unsigned /*vcpu*/, const Process& /*process*/, std::string_view /*name*/,
+                       std::span<const std::optional<std::uint64_t>> /*arguments*/) {}
   // From now on current() reads along where the running thread keeps its result. kNotFound or
   // kUnsupported: this guest does not tell.
   [[nodiscard]] virtual Result<> track_results() {
@@ -230,11 +240,17 @@ class OsModel {
   virtual void forget() = 0;
 };
 
+struct AttachWishes {
+  ProfileStore* store = nullptr;  // keeps what takes long to find; null: nothing is kept
+  // Why a model is wanted that does without the kernel's structures; "": none is.
+  std::string without_structures = {};
+  bool ram_is_near = false;  // reading all of it takes no time to speak of
+};
+
 // kNotFound means "not this guest"; any other error means "cannot tell, because".
 struct OsProbe {
   std::string_view name;
-  // `store` keeps what takes long to find; null: nothing is kept.
-  Result<std::unique_ptr<OsModel>> (*attach)(GuestView&, ProfileStore* store);
+  Result<std::unique_ptr<OsModel>> (*attach)(GuestView&, const AttachWishes&);
 };
 
 // Every model there is, in the order of detection.

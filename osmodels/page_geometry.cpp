@@ -215,6 +215,14 @@ std::uint64_t root_bytes(const PageGeometry& geometry) {
   return std::uint64_t{geometry.entry.entry_bytes} << geometry.levels[0].index_bits;
 }
 
+Pa root_entry_of(const PageGeometry& geometry, Pa root, Va at) {
+  const Level& topmost = geometry.levels[0];
+  const std::uint64_t index = at.value >> topmost.shift & ((1u << topmost.index_bits) - 1);
+  return root + index * geometry.entry.entry_bytes;
+}
+
+unsigned entry_bytes(const PageGeometry& geometry) { return geometry.entry.entry_bytes; }
+
 unsigned va_bits_of(const PageGeometry& geometry) { return geometry.va_bits; }
 
 // [DDI 0487F, D13.2.120: TCR_EL1; D13.2.116: SCTLR_EL1]

@@ -36,6 +36,9 @@ struct GeometryPair {
 [[nodiscard]] Result<GeometryPair> arm_geometries(GuestView& guest, unsigned vcpu);
 // Bytes of the topmost table, which is aligned to them.
 [[nodiscard]] std::uint64_t root_bytes(const PageGeometry& geometry);
+// Where the entry of the topmost table is that translates `at`.
+[[nodiscard]] Pa root_entry_of(const PageGeometry& geometry, Pa root, Va at);
+[[nodiscard]] unsigned entry_bytes(const PageGeometry& geometry);
 // Bits of a virtual address that are translated.
 [[nodiscard]] unsigned va_bits_of(const PageGeometry& geometry);
 

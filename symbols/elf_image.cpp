@@ -240,6 +240,13 @@ Result<std::string> ElfImage::soname(VirtualMemory& memory) const {
   return read_c_string(memory, strings + *offset, bound);
 }
 
+Result<Va> ElfImage::debug(VirtualMemory& memory) const {
+  const ElfDynamic dynamic = SWAT_TRY(ElfDynamic::read(memory, layout_));
+  const std::optional<std::uint64_t> value = dynamic.value(DT_DEBUG);
+  if (!value) return fail(Errc::kNotFound, "no DT_DEBUG");
+  return Va{*value};
+}
+
 Result<> ElfImage::check_dynamic(VirtualMemory& memory) const {
   const ElfDynamic dynamic = SWAT_TRY(ElfDynamic::read(memory, layout_));
   SWAT_CHECK(dynamic.pointer(DT_STRTAB));

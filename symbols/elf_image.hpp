@@ -81,6 +81,9 @@ class ElfImage {
   // without a row in elf_machine.hpp.
   [[nodiscard]] Result<std::vector<ImportSlot>> import_slots(VirtualMemory& memory) const;
   [[nodiscard]] Result<std::string> soname(VirtualMemory& memory) const;
+  // What ld.so has written into the program's DT_DEBUG: where its struct r_debug is. kNotFound:
+  // there is no DT_DEBUG.
+  [[nodiscard]] Result<Va> debug(VirtualMemory& memory) const;
   // kBadImage: PT_DYNAMIC is not where the program headers say, as in a file that is mapped in one
   // piece, to be looked at.
   [[nodiscard]] Result<> check_dynamic(VirtualMemory& memory) const;

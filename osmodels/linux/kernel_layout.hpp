@@ -25,12 +25,15 @@ struct KernelLayout {
   [[nodiscard]] constexpr bool is_pointer(std::uint64_t value) const {
     return is_address(value) && value % word_bytes == 0;
   }
+  // User space begins at 0.
+  [[nodiscard]] constexpr std::uint64_t end_of_user_space() const {
+    constexpr std::uint64_t kLongestUserSpace = std::uint64_t{1} << 56;  // of any architecture
+    return std::min(lowest_address, kLongestUserSpace);
+  }
   // Whole pages that user space may have mapped; not empty.
   [[nodiscard]] constexpr bool is_user_range(std::uint64_t start, std::uint64_t end) const {
     constexpr std::uint64_t kPage = 4096;
-    constexpr std::uint64_t kLongestUserSpace = std::uint64_t{1} << 56;  // of any architecture
-    return start < end && start % kPage == 0 && end % kPage == 0 &&
-           end <= std::min(lowest_address, kLongestUserSpace);
+    return start < end && start % kPage == 0 && end % kPage == 0 && end <= end_of_user_space();
   }
 };
 

@@ -12,9 +12,7 @@ Result<std::vector<SyscallEntry>> SyscallPaths::entries() {
   return entries_;
 }
 
-Aarch64Kernel SyscallPaths::aarch64() {
-  return aarch64_kernel(guest_, kernel_, symbols_, layout_);
-}
+Aarch64Kernel SyscallPaths::aarch64() { return aarch64_kernel(guest_, kernel_, symbols_, layout_); }
 
 Result<std::vector<SyscallEntry>> SyscallPaths::find_entries() {
   if (is(Architecture::kAarch64)) return find_aarch64_entries(aarch64());

@@ -83,6 +83,7 @@ class FakeModel final : public os::OsModel {
   Result<> track_results() override {
     return tracks_results ? Result<>() : fail(Errc::kUnsupported, "no results");
   }
+  bool sees_touched_pages_only() const override { return touched_pages_only; }
   void forget() override {}
 
   std::map<std::uint64_t, std::vector<os::Mapping>> maps;  // by memory object
@@ -91,6 +92,7 @@ class FakeModel final : public os::OsModel {
   std::vector<os::SyscallEntry> entries;
   std::array<std::shared_ptr<const os::SyscallDispatch>, 2> dispatches;  // native, compat
   bool maps_fail = false;
+  bool touched_pages_only = false;
   bool tracks_results = false;
 };
 

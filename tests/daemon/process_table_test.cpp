@@ -222,6 +222,16 @@ TEST(ProcessTable, TakesNothingOverFromADeadProcessWhoseAddressSpaceLayThere) {
   EXPECT_TRUE(t.processes.forget(Va{kSpace}, os::ProcessKey{20}));
 }
 
+// Where only what was touched shows, there may always be more.
+TEST(ProcessTable, LooksAgainForModulesThatHaveNotBeenTouched) {
+  Table t;
+  t.model.touched_pages_only = true;
+  t.refresh();
+  EXPECT_TRUE(t.processes.is_stale(kThread));
+  map_tiny_elf(t.model, kSpace, Va{0x7f0000000000}, "/lib/more.so", 77);
+  EXPECT_EQ(t.refresh().loaded.size(), 1u);
+}
+
 TEST(ProcessTable, ForgetsNobodyElseThanTheOneNamed) {
   Table t;
   t.refresh();

@@ -22,6 +22,9 @@ void read_all(VirtualMemory& memory, Va base) {
     for (const ImportSlot& slot : *slots) require(image->extent().contains(slot.slot));
   }
   static_cast<void>(image->soname(memory));
+  static_cast<void>(image->interpreter(memory));
+  static_cast<void>(image->check_dynamic(memory));
+  static_cast<void>(image->debug(memory));
   static_cast<void>(image->build_id(memory));
 }
 

@@ -97,15 +97,26 @@ class Counted:
 
     def assert_exact(self, trace, pid, expected, entry=None):
         """`entry`: the one that its system calls came by."""
+        self.assert_exact_of({"pid": pid}, trace, expected, entry)
+
+    def assert_exact_of(self, process, trace, expected, entry=None):
+        """`process`: fields of all its events, and of no other's."""
         self.assertEqual(trace.gaps(), [])
         for what, times in expected.items():
             if what in CALLS:
-                found = trace.events("call", pid=pid, function=what)
+                found = trace.events("call", function=what, **process)
             else:
-                found = trace.events("syscall", pid=pid, name=what)
+                found = trace.events("syscall", name=what, **process)
                 if entry:
                     self.assertEqual({event["entry"] for event in found}, {entry}, what)
             self.assertEqual(len(found), times, what)
+
+    def assert_exact_without_structures(self, trace, program, expected):
+        """Of the program's child, which alone calls getpid: nothing but its address space tells."""
+        spaces = {event["as"] for event in trace.events("syscall", process=program, name="getpid")}
+        self.assertEqual(len(spaces), 1)
+        process = {"process": program, "as": spaces.pop(), "pid": 0}
+        self.assert_exact_of(process, trace, expected)
 
 
 def counted(output):

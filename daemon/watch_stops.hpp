@@ -18,8 +18,8 @@ struct StopCause {
   bool is_own = false;           // by us
 };
 
-// The guest stands still whenever one of these is called, and what it held at earlier stops has been
-// forgotten.
+// The guest stands still whenever one of these is called, and what it held at earlier stops has
+// been forgotten.
 class WatchStops {
  public:
   // What the implementations work with; all of it outlives them.

@@ -111,15 +111,8 @@ Result<Translation> AddressSpace::translate(Va at) {
   here.at = root_;
   for (std::size_t level = 0; level < geometry_.level_count; ++level) {
     const Level& shape = geometry_.levels[level];
-    const std::uint64_t index = at.value >> shape.shift & ((1u << shape.index_bits) - 1);
-    std::array<std::byte, sizeof(std::uint64_t)> raw{};
-    const auto bytes = std::span(raw).first(geometry_.entry.entry_bytes);
-    if (const Result<> got = ram_.read(here.at + index * geometry_.entry.entry_bytes, bytes);
-        !got) {
-      if (got.error().code != Errc::kFault) return tl::unexpected(got.error());
-      return fail(Errc::kFault, "page table outside RAM", at.value);
-    }
-    const Descriptor next = decode(geometry_, level, entry_of(geometry_, raw, 0));
+    const std::uint64_t raw = SWAT_TRY(entry(here.at, level, at));
+    const Descriptor next = decode(geometry_, level, raw);
     if (next.kind == Descriptor::Kind::kAbsent) {
       return fail(Errc::kFault, "page not present", at.value);
     }
@@ -140,6 +133,30 @@ Result<Translation> AddressSpace::translate(Va at) {
     return found;
   }
   return fail(Errc::kFault, "page table without leaves", at.value);  // no geometry has such a row
+}
+
+Result<std::uint64_t> AddressSpace::entry(Pa table, std::size_t level, Va at) {
+  const Level& shape = geometry_.levels[level];
+  const std::uint64_t index = at.value >> shape.shift & ((1u << shape.index_bits) - 1);
+  std::array<std::byte, sizeof(std::uint64_t)> raw{};
+  const auto bytes = std::span(raw).first(geometry_.entry.entry_bytes);
+  const Result<> got = ram_.read(table + index * geometry_.entry.entry_bytes, bytes);
+  if (got) return entry_of(geometry_, raw, 0);
+  if (got.error().code != Errc::kFault) return tl::unexpected(got.error());
+  return fail(Errc::kFault, "page table outside RAM", at.value);
+}
+
+Result<std::uint64_t> AddressSpace::absent_entry(Va at) {
+  if (!is_canonical(geometry_, at)) return fail(Errc::kFault, "not an address", at.value);
+  Pa table = root_;
+  for (std::size_t level = 0; level < geometry_.level_count; ++level) {
+    const std::uint64_t raw = SWAT_TRY(entry(table, level, at));
+    const Descriptor next = decode(geometry_, level, raw);
+    if (next.kind == Descriptor::Kind::kAbsent) return raw;
+    if (next.kind == Descriptor::Kind::kLeaf) break;
+    table = next.at;
+  }
+  return fail(Errc::kNotFound, "page is present", at.value);
 }
 
 Result<> AddressSpace::read(Va at, std::span<std::byte> into) {

@@ -62,6 +62,9 @@ class AddressSpace final : public VirtualMemory {
   [[nodiscard]] Pa root() const { return root_; }
   // kFault: not present, or the walk left RAM.
   [[nodiscard]] Result<Translation> translate(Va at);
+  // The entry that says so of a page that is not present: 0 where nothing has been there, or not
+  // yet. kNotFound: it is present; kFault: the walk left RAM.
+  [[nodiscard]] Result<std::uint64_t> absent_entry(Va at);
   [[nodiscard]] Result<> read(Va at, std::span<std::byte> into) override;
   void forget() { cache_.clear(); }
 
@@ -70,6 +73,9 @@ class AddressSpace final : public VirtualMemory {
                                        const std::function<bool(Va, const Translation&)>& visit);
 
  private:
+  // Of the table on that level, the one that translates `at`.
+  [[nodiscard]] Result<std::uint64_t> entry(Pa table, std::size_t level, Va at);
+
   PhysicalMemory& ram_;
   const PageGeometry& geometry_;
   Pa root_;

@@ -71,7 +71,7 @@ Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
   const FunctionPattern pattern = SWAT_TRY(FunctionPattern::parse(glob));
   ImageCache images(std::move(files));
   return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
-    const auto memory = model.memory(process);
+    const auto memory = model.memory_and_files(process);
     for (const os::Module& module : os::modules_of(SWAT_TRY(model.mappings(process)))) {
       if (!pattern.matches_module(module.name())) continue;
       const auto image = images.get(*memory, module);

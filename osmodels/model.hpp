@@ -166,6 +166,11 @@ class OsModel {
   [[nodiscard]] virtual Result<std::vector<Mapping>> mappings(const Process& process) = 0;
   // The user address space of a process; reads through it see only what is paged in.
   [[nodiscard]] virtual std::unique_ptr<VirtualMemory> memory(const Process& process) = 0;
+  // The same, and where nothing is paged in, what the kernel has in memory of the file that is
+  // mapped there. Knows the mappings as they are now; takes as long as reading them.
+  [[nodiscard]] virtual std::unique_ptr<VirtualMemory> memory_and_files(const Process& process) {
+    return memory(process);
+  }
   // The kernel's own address space, whatever vCPUs are doing.
   [[nodiscard]] virtual VirtualMemory& kernel_memory() = 0;
 

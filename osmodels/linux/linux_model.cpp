@@ -4,6 +4,7 @@
 #include "osmodels/linux/current_task.hpp"
 #include "osmodels/linux/dispatch_aarch64.hpp"
 #include "osmodels/linux/dispatch_arm.hpp"
+#include "osmodels/linux/file_memory.hpp"
 #include "osmodels/linux/investigation.hpp"
 #include "osmodels/linux/mappings.hpp"
 #include "osmodels/linux/process_list.hpp"
@@ -71,7 +72,15 @@ class LinuxModel final : public OsModel {
 
   std::unique_ptr<VirtualMemory> memory(const Process& process) override {
     if (!process.page_table) return std::make_unique<NoMemory>();
-    return std::make_unique<AddressSpace>(guest_.ram(), user_geometry_, *process.page_table);
+    return std::make_unique<AddressSpace>(user_space(*process.page_table));
+  }
+  std::unique_ptr<VirtualMemory> memory_and_files(const Process& process) override {
+    if (!process.page_table || !knows_page_cache()) return memory(process);
+    auto mapped = mappings(process);
+    if (!mapped) return memory(process);
+    return std::make_unique<FileMemory>(guest_.ram(), user_space(*process.page_table),
+                                        PageCache(kernel_, profile_.layout, *page_cache_),
+                                        profile_.layout.page_shift, *std::move(mapped));
   }
 
   VirtualMemory& kernel_memory() override { return kernel_; }
@@ -167,6 +176,31 @@ class LinuxModel final : public OsModel {
  private:
   [[nodiscard]] bool is_aarch64() const { return guest_.architecture() == Architecture::kAarch64; }
   [[nodiscard]] bool is_arm() const { return guest_.architecture() == Architecture::kArm; }
+  [[nodiscard]] AddressSpace user_space(Pa root) { return {guest_.ram(), user_geometry_, root}; }
+
+  // Asked for only where a process lacks pages: a guest that has too few yet may have them later.
+  bool knows_page_cache() {
+    if (page_cache_ || page_cache_tries_ == kPageCacheTries) return page_cache_.has_value();
+    ++page_cache_tries_;
+    auto found = infer_page_cache(kernel_, profile_.layout, known_file_pages());
+    if (found) page_cache_ = *found;
+    return page_cache_.has_value();
+  }
+  std::vector<MappedFilePage> known_file_pages() {
+    constexpr std::size_t kEnough = 256;
+    std::vector<MappedFilePage> known;
+    for (const Process& process : processes().value_or(std::vector<Process>{})) {
+      if (!process.page_table || known.size() >= kEnough) continue;
+      const auto mapped = mappings(process);
+      if (!mapped) continue;
+      AddressSpace user = user_space(*process.page_table);
+      const auto found = mapped_file_pages(user, *mapped, profile_.layout);
+      known.insert(known.end(), found.begin(), found.end());
+    }
+    return known;
+  }
+
+  static constexpr unsigned kPageCacheTries = 4;
 
   GuestView& guest_;
   const PageGeometry& user_geometry_;
@@ -182,6 +216,8 @@ class LinuxModel final : public OsModel {
   SyscallPaths paths_;
   TaskReader tasks_;
   std::unique_ptr<CurrentTask> current_;  // null: nothing tells
+  std::optional<PageCacheLayout> page_cache_;
+  unsigned page_cache_tries_ = 0;
 };
 
 }  // namespace

@@ -285,9 +285,9 @@ class Guest:
         """Starts a command that stays; its pid in the guest."""
         return int(self.check(f"{{ {command}; }} >{output} 2>&1 & echo $!"))
 
-    def start_dlopener(self, rounds):
+    def start_dlopener(self, rounds, then="stay"):
         """Starts tests/guests/dlopener.c and waits until it has the library open for good."""
-        pid = self.spawn(f"exec dlopener /lib/libswattest.so {rounds} stay", "/run/dlopener")
+        pid = self.spawn(f"exec dlopener /lib/libswattest.so {rounds} {then}", "/run/dlopener")
         self.check("until grep -q DLOPENER /run/dlopener; do :; done")
         return pid
 

@@ -168,6 +168,15 @@ class RowChecks(case.EqualsProc, case.Counted):
         self.assertEqual({int(event["address"], 16) & ~1 for event in trace.events("call")},
                          {(base + values[0]) & ~1})
 
+    def test_functions_in_pages_that_no_process_has(self):
+        pid = self.guest.start_dlopener(3, "drop")
+        resident = "grep -A 20 'r-xp.*/libswattest.so' /proc/{}/smaps | grep -m 1 Rss:".format(pid)
+        self.guest.check(f"until {resident} | grep -q ' 0 kB'; do :; done")
+        names = {name for _, module, name, _ in swatd.functions(self.guest, pid)
+                 if module == "libswattest.so"}
+        self.guest.check(f"kill {pid}")
+        self.assertEqual(names, {"swat_test_length", "swat_test_add"})
+
     def test_what_is_inferred_is_what_btf_tells(self):
         told, inferred = self.offsets(), self.offsets("--infer")
         has_btf = self.guest.run("[ -e /sys/kernel/btf/vmlinux ]")[0] == 0

@@ -1,6 +1,7 @@
 // Maps and unmaps while it runs: dlopen, a call through dlsym, dlclose, and plain mmap and munmap
 // of the same file, ROUNDS times; then prints where the library was last.
-// Usage: dlopener LIBRARY ROUNDS [stay]   ("stay": ends with the library loaded, and waits)
+// Usage: dlopener LIBRARY ROUNDS [stay|drop]   ("stay": ends with the library loaded, and waits;
+// "drop": and has none of its code and of what is before that in its page tables)
 #define _GNU_SOURCE  // dladdr
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -32,6 +33,22 @@ static void map_and_unmap(const char *path) {
   close(fd);
 }
 
+// The kernel keeps them. Not those behind the code: ld.so has written to some.
+static void drop_pages(const char *path) {
+  FILE *maps = fopen("/proc/self/maps", "r");
+  if (!maps) exit(1);
+  char line[512];
+  int dropped_code = 0;
+  while (!dropped_code && fgets(line, sizeof line, maps)) {
+    unsigned long start, end;
+    char rights[5];
+    if (!strstr(line, path) || sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3) continue;
+    if (madvise((void *)start, end - start, MADV_DONTNEED) != 0) exit(1);
+    dropped_code = rights[2] == 'x';
+  }
+  fclose(maps);
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   const long rounds = atol(argv[2]);
@@ -45,6 +62,7 @@ int main(int argc, char **argv) {
   }
   printf("DLOPENER pid=%d rounds=%ld base=%p\n", getpid(), rounds, base);
   fflush(stdout);
+  if (stay && strcmp(argv[3], "drop") == 0) drop_pages(strrchr(argv[1], '/'));
   if (stay) pause();
   return 0;
 }

@@ -41,7 +41,7 @@ class GuestCase(unittest.TestCase):
         cls.guest = cls.enterClassContext(Guest(**cls.guest_options))
 
     def tearDown(self):
-        self.assertTrue(self.guest.alive(), self.guest.log())
+        self.assertTrue(self.guest.alive(), self.guest.last_words())
         status = self.guest.qmp("query-status")["status"]
         if status != "running":
             self.guest.qmp("cont")  # so that the next test fails for a reason of its own

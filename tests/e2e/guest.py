@@ -172,6 +172,10 @@ class Guest:
             self.agent = Agent(self.path / "agent")
             self.monitor = Qmp(self.path / "qmp.test")
             self.agent.reply(self.boot_timeout)
+        except GuestError as error:
+            words = self.last_words()
+            self._stop()
+            raise GuestError(f"{error}\n{words}") from error
         except BaseException:
             self._stop()
             raise
@@ -261,6 +265,12 @@ class Guest:
         return f"unix:{self.path}/qmp"
 
     # What it says of itself
+
+    def last_words(self):
+        """How QEMU ended, and the ends of what it and the guest's kernel have said."""
+        console = self.path / "console"
+        text = console.read_text(errors="replace") if console.exists() else ""
+        return f"QEMU: {self.process.poll()}\n{self.log()[-2000:]}\n{text[-4000:]}"
 
     def alive(self):
         return self.process.poll() is None

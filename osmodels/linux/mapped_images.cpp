@@ -12,7 +12,8 @@ namespace swat::os {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::size_t kMostPages = 1 << 18;  // 1 GiB of small ones
+constexpr std::uint64_t kLargestGranule = 1 << 16;  // of AArch64
+constexpr std::size_t kMostPages = 1 << 18;         // 1 GiB of small ones
 constexpr std::size_t kMostImages = 1024;
 constexpr std::size_t kMostEvidence = 1024;  // pages kept of one image
 
@@ -101,7 +102,10 @@ Va base_of(const ImageRef& image) { return image->base; }
 Result<UserPages> present_user_pages(AddressSpace& space, const VaRange& user) {
   UserPages pages;
   SWAT_CHECK(space.for_each_leaf(user, [&](Va at, const Translation& to) {
-    if (to.user) pages.emplace(at, UserPage{to.at, to.executable});
+    const bool is_whole = to.page_bytes <= kLargestGranule;
+    for (std::uint64_t o = 0; to.user && o < (is_whole ? to.page_bytes : kPage); o += kPage) {
+      pages.emplace(at + o, UserPage{to.at + o, to.executable});
+    }
     return pages.size() < kMostPages;
   }));
   if (pages.size() < kMostPages) return pages;

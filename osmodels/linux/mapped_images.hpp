@@ -28,8 +28,8 @@ struct UserPage {
 };
 using UserPages = std::map<Va, UserPage>;  // present ones, 4 KiB each
 
-// At most so many; a large leaf counts as its first page. kBadImage: more than a guest this project
-// knows would have.
+// At most so many; a leaf of more than 64 KiB counts as its first page. kBadImage: more than a
+// guest this project knows would have.
 [[nodiscard]] Result<UserPages> present_user_pages(AddressSpace& space, const VaRange& user);
 
 struct MappedImage {

@@ -72,24 +72,6 @@ std::vector<ElfRelocation> decode_relocations(std::span<const std::byte> bytes, 
 
 }  // namespace
 
-Result<> ElfPageReader::read(Va at, std::span<std::byte> into) {
-  while (!into.empty()) {
-    const Va page = at.aligned_down(kPageBytes);
-    const std::size_t offset = at - page;
-    const std::size_t n = std::min(into.size(), kPageBytes - offset);
-    if (page_ != page) {
-      page_.reset();
-      // Memory may end within a page; what is asked for may still be there.
-      if (!memory_.read(page, bytes_)) return memory_.read(at, into);
-      page_ = page;
-    }
-    std::memcpy(into.data(), bytes_.data() + offset, n);
-    into = into.subspan(n);
-    at = at + n;
-  }
-  return {};
-}
-
 Result<std::string_view> ElfStrings::at(std::uint64_t offset) {
   if (offset >= bytes_.size()) return fail(Errc::kBadImage, "ELF string outside DT_STRTAB");
   const auto rest = std::span(bytes_).subspan(static_cast<std::size_t>(offset));
@@ -105,7 +87,7 @@ Result<std::string_view> ElfStrings::at(std::uint64_t offset) {
 Result<ElfDynamic> ElfDynamic::read(VirtualMemory& memory, const ElfLayout& layout) {
   if (!layout.dynamic) return fail(Errc::kNotFound, "ELF image without PT_DYNAMIC");
   ElfDynamic out(layout);
-  ElfPageReader pages(memory);
+  PageReader pages(memory);
   const std::size_t entry_bytes = layout.is_64_bit ? sizeof(Elf64_Dyn) : sizeof(Elf32_Dyn);
   // As ld.so: up to DT_NULL, whatever p_memsz says.
   for (Va at = layout.dynamic->start;; at = at + entry_bytes) {
@@ -224,7 +206,7 @@ Result<std::size_t> ElfDynamic::count_by_gnu_hash(VirtualMemory& memory) const {
   if (last < header.first_symbol) {
     return fail(Errc::kBadImage, "bucket of DT_GNU_HASH names no hashed symbol", start.value);
   }
-  ElfPageReader pages(memory);
+  PageReader pages(memory);
   for (std::uint64_t i = last; i < limit; ++i) {
     const std::uint64_t offset = chains_at + (i - header.first_symbol) * 4;
     if (!layout_->contains(start, offset + 4)) break;

@@ -6,7 +6,6 @@
 // does so for the vDSO. [gABI chapter 5; elf_get_dynamic_info in elf/get-dynamic-info.h of glibc]
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -17,22 +16,9 @@
 
 #include "symbols/elf_layout.hpp"
 #include "symbols/memory.hpp"
+#include "symbols/page_reader.hpp"
 
 namespace swat::symbols {
-
-// Small records out of few reads: keeps the page it read last. Lives no longer than one query.
-class ElfPageReader final : public VirtualMemory {
- public:
-  explicit ElfPageReader(VirtualMemory& memory) : memory_(memory) {}
-  [[nodiscard]] Result<> read(Va at, std::span<std::byte> into) override;
-
- private:
-  static constexpr std::size_t kPageBytes = 4096;
-
-  VirtualMemory& memory_;
-  std::optional<Va> page_;
-  std::array<std::byte, kPageBytes> bytes_;
-};
 
 // DT_STRTAB, whole.
 class ElfStrings {

@@ -33,7 +33,7 @@ Result<Versions> read_versions(VirtualMemory& memory, const ElfDynamic& dynamic)
   if (count > layout.limits.max_versions) {
     return fail(Errc::kBadImage, "too many symbol versions", at.value);
   }
-  ElfPageReader pages(memory);
+  PageReader pages(memory);
   for (std::uint64_t i = 0; i < count; ++i) {
     if (!layout.contains(at, sizeof(Elf64_Verdef))) {
       return fail(Errc::kBadImage, "DT_VERDEF reaches out of its image", at.value);

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "symbols/elf_dynamic.hpp"
+#include "symbols/hex.hpp"
 
 namespace swat::symbols {
 namespace {
@@ -165,16 +166,6 @@ Result<> place_segments(const std::vector<Segment>& segments, ElfLayout& layout)
   return {};
 }
 
-std::string to_hex(std::span<const std::byte> bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const std::byte b : bytes) {
-    text += kDigits[std::to_integer<std::size_t>(b >> 4)];
-    text += kDigits[std::to_integer<std::size_t>(b & std::byte{0xf})];
-  }
-  return text;
-}
-
 // A note: sizes of name and description, type, then both, each padded to the segment's alignment.
 // [gABI, "Note Section"; 8 for NT_GNU_PROPERTY_TYPE_0 only, Linux Extensions to gABI]
 std::optional<std::string> find_build_id(std::span<const std::byte> notes, std::size_t alignment) {
@@ -197,7 +188,7 @@ std::optional<std::string> find_build_id(std::span<const std::byte> notes, std::
 }  // namespace
 
 Result<ElfImage> ElfImage::open(VirtualMemory& memory, Va base, Limits limits) {
-  ElfPageReader pages(memory);
+  PageReader pages(memory);
   const Header header = SWAT_TRY(read_header(pages, base));
   const auto segments = SWAT_TRY(read_segments(pages, base, header, limits));
   const std::uint64_t highest =

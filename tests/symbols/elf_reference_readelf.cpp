@@ -1,27 +1,12 @@
-#include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <sstream>
 #include <string_view>
 
 #include "elf_reference.hpp"
+#include "program_output.hpp"
 
 namespace swat::symbols {
 namespace {
-
-std::optional<std::string> output_of(const std::string& command) {
-  struct Close {
-    void operator()(std::FILE* pipe) const { ::pclose(pipe); }
-  };
-  const std::unique_ptr<std::FILE, Close> pipe(::popen(command.c_str(), "r"));
-  if (!pipe) return {};
-  std::string text;
-  std::string chunk(1 << 16, '\0');
-  while (const std::size_t n = std::fread(chunk.data(), 1, chunk.size(), pipe.get())) {
-    text.append(chunk, 0, n);
-  }
-  return text;
-}
 
 std::uint64_t number(const std::string& text, int base) {
   return std::strtoull(text.c_str(), nullptr, base);

@@ -108,6 +108,20 @@ void follow_lazy_stub(const ProcessView& view, const LoadedModule& caller, Call&
   if (!found->is_ifunc) call.address = holder->module.base + found->offset;
 }
 
+// What the callee's module exports at that address, unless the import's name is among it.
+void take_export_name(const ProcessView& view, const LoadedModule& caller, Call& call) {
+  const LoadedModule* const holder = view.module_at(call.address);
+  if (!caller.image->imports_by_other_names || holder == nullptr || holder->image == nullptr)
+    return;
+  const std::uint64_t offset = call.address - holder->module.base;
+  std::set<std::string> names;
+  for (auto e = std::ranges::lower_bound(holder->image->exports, offset, {}, &ImageExport::offset);
+       e != holder->image->exports.end() && e->offset == offset; ++e) {
+    names.insert(e->name);
+  }
+  if (!names.empty() && !names.contains(call.function)) call.function = joined(names);
+}
+
 std::string module_name(const ProcessView& view, Va at) {
   const LoadedModule* loaded = view.module_at(at);
   return loaded == nullptr ? std::string{} : std::string(loaded->module.name());
@@ -199,6 +213,7 @@ std::optional<Call> resolve_call(ProcessView& view, VirtualMemory& memory, const
             {},
             site.return_address,
             {}};
+  take_export_name(view, *loaded, call);
   if (site.return_address && !site.sp.is_null()) {
     call.frame = CallFrame{target, site.sp, *site.return_address, loaded->image->word_bytes};
   }
@@ -220,6 +235,7 @@ std::optional<Call> resolve_slot(const ProcessView& view, Va slot, Va callee,
   call.function = known->name;
   call.module = module_name(view, callee);
   call.return_address = return_address;
+  take_export_name(view, *loaded, call);
   if (call.module == loaded->module.name()) follow_lazy_stub(view, *loaded, call);
   if (return_address) call.caller_module = module_name(view, *return_address);
   return call;

@@ -2,50 +2,13 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 #include "daemon/printable.hpp"
-#include "symbols/elf_image.hpp"
 #include "symbols/elf_symtab.hpp"
 
 namespace swat::daemon {
 namespace {
 
 constexpr std::size_t kMaxImages = 4096;  // beyond that the cache starts over
-
-std::vector<ImageExport> relative_exports(std::vector<symbols::ElfExport> exports, Va base) {
-  std::vector<ImageExport> relative;
-  relative.reserve(exports.size());
-  for (symbols::ElfExport& e : exports) {
-    relative.push_back(
-        {e.address - base, std::move(e.name), std::move(e.version), e.is_ifunc, e.is_default});
-  }
-  std::sort(relative.begin(), relative.end(), [](const ImageExport& a, const ImageExport& b) {
-    return std::tie(a.offset, a.name) < std::tie(b.offset, b.name);
-  });
-  return relative;
-}
-
-// A slot that names no import is one that the module resolves to itself (IRELATIVE).
-std::vector<ImageSlot> relative_slots(std::vector<symbols::ImportSlot> slots, Va base) {
-  std::vector<ImageSlot> relative;
-  for (symbols::ImportSlot& slot : slots) {
-    if (!slot.name.empty()) relative.push_back({slot.slot - base, std::move(slot.name)});
-  }
-  return relative;
-}
-
-void find_runs(Image& image) {
-  for (std::size_t i = 0; i < image.slots.size(); ++i) {
-    const bool continues =
-        i > 0 && image.slots[i].offset == image.slots[i - 1].offset + image.word_bytes;
-    if (continues) {
-      image.slot_runs.back().second = i;
-    } else {
-      image.slot_runs.emplace_back(i, i);
-    }
-  }
-}
 
 // A dynamic program imports at least what starts it, a library exports something.
 bool is_static(const Image& image) { return image.exports.empty() && image.slots.empty(); }
@@ -71,17 +34,6 @@ Result<> name_functions(const os::Module& module, const Result<symbols::ElfFile>
 }
 
 }  // namespace
-
-Result<Image> read_image(VirtualMemory& memory, Va base) {
-  const auto elf = SWAT_TRY(symbols::ElfImage::open(memory, base));
-  Image image;
-  image.word_bytes = elf.is_64_bit() ? 8 : 4;
-  if (!elf.has_dynamic()) return image;
-  image.exports = relative_exports(SWAT_TRY(elf.exports(memory)), base);
-  image.slots = relative_slots(SWAT_TRY(elf.import_slots(memory)), base);
-  find_runs(image);
-  return image;
-}
 
 Result<symbols::ElfFile> ImageCache::find_file(VirtualMemory& memory, const os::Module& module) {
   if (!files_) return fail(Errc::kUnsupported, "--files DIR takes them from a file");

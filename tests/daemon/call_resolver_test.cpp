@@ -79,6 +79,23 @@ TEST(CallResolver, TakesNoLoadForACall) {
   EXPECT_FALSE(p.call(kPuts + 1));
 }
 
+// --- Other names
+
+// kernel32's HeapAlloc is a forwarder, and ordinals have no names: the callee's module tells.
+TEST(CallResolver, NamesWhatAPeModulesSlotLeadsToAsItsOwnerDoes) {
+  Program p;
+  Image app;
+  app.slots = {{0x4000, "HeapAlloc"}, {0x4008, "#12"}, {0x4010, "puts"}};
+  app.slot_runs = {{0, 2}};
+  app.imports_by_other_names = true;
+  p.view.modules[0] = module_of(kApp, "/bin/app", std::move(app));
+  p.set_slot(0, kMemcpy);
+  p.set_slot(1, kLibc + 0x4000);  // nothing is exported there
+  EXPECT_EQ(p.call(kMemcpy)->function, "memcpy|memmove");
+  EXPECT_EQ(p.call(kPuts)->function, "puts");
+  EXPECT_EQ(p.call(kLibc + 0x4000)->function, "#12");
+}
+
 // --- Lazy binding
 
 TEST(CallResolver, GoesOnFromALazySlotsOwnStubToTheFunction) {

@@ -119,6 +119,11 @@ class Converter {
     return fail(Errc::kBadImage, "BTF types that name each other in a circle");
   }
 
+  Result<Json> of_target(Json outer, const Btf::Type& type, int depth) {
+    outer["subtype"] = SWAT_TRY(descriptor(type.target, depth + 1));
+    return outer;
+  }
+
   Result<Json> descriptor(std::uint32_t id, int depth) {
     if (id == 0) return reference("base", "void");
     if (depth > kMaxDepth)
@@ -129,11 +134,9 @@ class Converter {
       case Kind::kFloat:
         return reference("base", type.name);
       case Kind::kPointer:
-        return Json{{"kind", "pointer"}, {"subtype", SWAT_TRY(descriptor(type.target, depth + 1))}};
+        return of_target(Json::object({{"kind", "pointer"}}), type, depth);
       case Kind::kArray:
-        return Json{{"kind", "array"},
-                    {"count", type.count},
-                    {"subtype", SWAT_TRY(descriptor(type.target, depth + 1))}};
+        return of_target(Json::object({{"kind", "array"}, {"count", type.count}}), type, depth);
       case Kind::kStruct:
         return reference("struct", name_of(id, type));
       case Kind::kUnion:

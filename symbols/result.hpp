@@ -39,8 +39,8 @@ inline tl::unexpected<Error> fail(Errc code, std::string what,
 }  // namespace swat
 
 // NOLINTBEGIN(bugprone-macro-parentheses): `name` is an identifier that is being declared
-// Evaluates to the value, or returns the error from the enclosing function.
-// Not in coroutines: g++ 12 crashes on co_await inside a statement expression.
+// Evaluates to the value, or returns the error from the enclosing function. g++ 12 crashes on it in
+// coroutines, and leaks what stands before it within braces: `T{owner(), SWAT_TRY(x)}`.
 #define SWAT_TRY(expr) SWAT_TRY_AS(SWAT_UNIQUE(swat_result_, __COUNTER__), expr)
 #define SWAT_TRY_AS(name, expr)                                                 \
   ({                                                                            \

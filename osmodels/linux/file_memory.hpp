@@ -21,11 +21,11 @@ namespace swat::os {
 class FileMemory final : public VirtualMemory {
  public:
   // `ram` and `cache` outlive this.
-  FileMemory(PhysicalMemory& ram, AddressSpace user, PageCache cache, unsigned page_shift,
+  FileMemory(PhysicalMemory& ram, AddressSpace user, const PageCache& cache, unsigned page_shift,
              std::vector<Mapping> mappings)
       : ram_(ram),
         user_(std::move(user)),
-        cache_(std::move(cache)),
+        cache_(cache),
         page_shift_(page_shift),
         mappings_(std::move(mappings)) {}
 

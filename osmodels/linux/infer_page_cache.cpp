@@ -111,9 +111,10 @@ class PageCacheInference {
       const auto found = cache.find_page(mapping, page.index);
       if (found && words_.is_pointer(found->value)) {
         leaves.push_back({&page, mapping, read_sparse(kernel_, *found, kLargestPage, words_)});
-      } else if (++missed > kFewest && missed * 10 > known_.size()) {
-        return {};
+        continue;
       }
+      ++missed;
+      if (missed > kFewest && missed * 10 > known_.size()) return {};
     }
     return leaves;
   }

@@ -142,14 +142,9 @@ bool ProcessTable::is_shared(const ProcessView& view, const os::Process& process
 bool ProcessTable::read_pending(ProcessView& view) {
   bool found = false;
   view.has_pending = model_.sees_touched_pages_only();
-  std::unique_ptr<VirtualMemory> with_files;  // asked for where it is needed
   for (LoadedModule& loaded : view.modules) {
     if (loaded.image != nullptr || !loaded.is_image) continue;
     auto image = images_.get(*view.memory, loaded.module);
-    if (!image && image.error().code == Errc::kFault) {
-      if (with_files == nullptr) with_files = model_.memory_and_files(view.process);
-      image = images_.get(*with_files, loaded.module);
-    }
     if (image) {
       loaded.image = *std::move(image);
       found = true;

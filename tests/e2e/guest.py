@@ -7,7 +7,6 @@ Everything lives in a temporary folder; QEMU is ended by its own pid and no othe
 
 import json
 import re
-import signal
 import socket
 import subprocess
 import tempfile
@@ -45,6 +44,17 @@ def unpack(directory, into):
                                   stdout=subprocess.PIPE).stdout
     subprocess.run(["cpio", "--quiet", "-id", "--no-absolute-filenames"], cwd=into,
                    input=unpacked, check=True)
+
+
+def end_process(process):
+    """Ends a QEMU, by force if it does not end itself."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Qmp:
@@ -230,13 +240,7 @@ class Guest:
         for name in ("agent", "monitor"):
             if hasattr(self, name):
                 getattr(self, name).close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.stderr.close()
         self.temporary.cleanup()
 

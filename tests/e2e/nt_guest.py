@@ -5,7 +5,6 @@ It runs nothing of swatd's. Between rounds it is idle, so that its memory can be
 
 import json
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from guest import HARMLESS_STUB_ERROR, ROOT, GuestError, Qmp
+from guest import HARMLESS_STUB_ERROR, ROOT, GuestError, Qmp, end_process
 from machines import QEMU, program_beside
 
 FOLDER = ROOT / "tests/guests/nt"
@@ -90,13 +89,7 @@ class NtGuest:
             self.serial.close()
         if hasattr(self, "monitor"):
             self.monitor.close()
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.stderr.close()
         self.temporary.cleanup()
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import musl
 import swatd
 import uclibc
-from guest import ROOT, GuestError, Qmp, parse_maps_line
+from guest import ROOT, GuestError, Qmp, end_process, parse_maps_line
 from machines import QEMU, program_beside
 
 TRIES = 4
@@ -157,13 +157,7 @@ class OldGuest:
         for name in ("monitor", "console"):
             if hasattr(self, name):
                 getattr(self, name).close()
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+        end_process(self.process)
         self.log.close()
         self.temporary.cleanup()
 

@@ -109,6 +109,9 @@ TEST_P(StructureFreeDump, FindsEveryPageTableInRam) {
     found.insert(process.page_table.value_or(Pa{}));
   }
   EXPECT_EQ(found, expected);
+  EXPECT_EQ(found.size(),
+            static_cast<std::size_t>(std::ranges::count_if(
+                guest.truth.processes, [](const auto& p) { return !p.second.maps.empty(); })));
 }
 
 INSTANTIATE_TEST_SUITE_P(Dumps, StructureFreeDump, testing::ValuesIn(test::dump_names()),

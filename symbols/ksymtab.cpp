@@ -34,6 +34,7 @@ struct Shape {
   unsigned fields;
 };
 constexpr std::array<Shape, 4> kShapes = {{{true, 3}, {true, 2}, {false, 3}, {false, 2}}};
+constexpr std::size_t kMaxPhases = 6;  // of tables of one shape: their stride in units of 4 bytes
 
 bool is_identifier(std::string_view text) {
   const auto plain = [](char c) {
@@ -105,6 +106,9 @@ class KsymtabFinder {
   [[nodiscard]] unsigned field_bytes(bool place_relative) const {
     return place_relative ? 4 : image_.pointer_bytes;
   }
+  [[nodiscard]] std::size_t stride_of(const Shape& shape) const {
+    return std::size_t{field_bytes(shape.place_relative)} * shape.fields;
+  }
 
   struct Entry {
     std::uint64_t value;
@@ -115,7 +119,7 @@ class KsymtabFinder {
   [[nodiscard]] std::optional<Entry> entry(std::size_t at, const Shape& shape) {
     ++steps_;
     const unsigned field = field_bytes(shape.place_relative);
-    if (!holds(image_.bytes, at, std::size_t{field} * shape.fields)) return std::nullopt;
+    if (!holds(image_.bytes, at, stride_of(shape))) return std::nullopt;
     const std::uint64_t value = target(at, shape.place_relative);
     const Va name_at{target(at + field, shape.place_relative)};
     if (value == 0 || !image_.range().contains(name_at)) return std::nullopt;
@@ -124,14 +128,20 @@ class KsymtabFinder {
     return Entry{value, name_at.value, without_checksum(*name)};
   }
 
-  // The longest table of any shape that has an entry whose name field is at `name_at`.
+  // The longest table of any shape that has an entry whose name field is at `name_at`, but for
+  // those that have been refused.
   [[nodiscard]] std::optional<SymbolTable> table_around(std::size_t name_at, bool place_relative) {
     std::vector<Entry> best;
     const unsigned field = field_bytes(place_relative);
     if (name_at < field) return std::nullopt;
-    for (const Shape& shape : kShapes) {
+    for (std::size_t i = 0; i < kShapes.size(); ++i) {
+      const Shape& shape = kShapes[i];
       if (shape.place_relative != place_relative) continue;
-      auto entries = extend(name_at - field, shape);
+      const std::size_t from = name_at - field;
+      std::size_t& seen_to = seen_to_[i][from % stride_of(shape) / 4];
+      if (from < seen_to) continue;
+      auto entries = extend(from, shape);
+      seen_to = from + entries.size() * stride_of(shape);
       if (entries.size() > best.size()) best = std::move(entries);
     }
     if (best.size() < kMinEntries || lists_strings(best)) return std::nullopt;
@@ -154,7 +164,7 @@ class KsymtabFinder {
   }
 
   [[nodiscard]] std::vector<Entry> extend(std::size_t from, const Shape& shape) {
-    const std::size_t stride = std::size_t{field_bytes(shape.place_relative)} * shape.fields;
+    const std::size_t stride = stride_of(shape);
     std::size_t begin = from;
     while (begin >= stride && (from - begin) / stride < kMaxEntries && steps_ < kMaxSteps &&
            entry(begin - stride, shape))
@@ -172,6 +182,8 @@ class KsymtabFinder {
   const KernelImage& image_;
   std::vector<std::uint64_t> anchors_;  // ascending
   std::size_t steps_ = 0;
+  // Where the last table of a shape and phase that has been looked at ends.
+  std::array<std::array<std::size_t, kMaxPhases>, kShapes.size()> seen_to_{};
 };
 
 }  // namespace

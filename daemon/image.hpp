@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "osmodels/model.hpp"
 #include "symbols/memory.hpp"
 
 namespace swat::daemon {
@@ -46,6 +48,8 @@ struct ImageFormat {
   std::string_view name;   // "ELF"
   std::string_view magic;  // the image's first bytes
   Result<Image> (*read)(VirtualMemory& memory, Va base);
+  Result<bool> (*is_laid_out)(VirtualMemory& memory, const os::Module& module,
+                              std::span<const os::Mapping> mappings);
 };
 extern const ImageFormat kElfImages;
 extern const ImageFormat kPeImages;
@@ -53,5 +57,10 @@ extern const ImageFormat kPeImages;
 // Uncached; the format is told by the magic at `base`. An image without dynamic linking has neither
 // exports nor slots, and is no error. kBadImage: none of the formats; kFault: not (yet) paged in.
 [[nodiscard]] Result<Image> read_image(VirtualMemory& memory, Va base);
+
+// Whether each part of the module's image is mapped where its headers want it. Not so while it is
+// being loaded: ld.so maps the file as a whole first, and its parts over that. Errors as above.
+[[nodiscard]] Result<bool> is_laid_out(VirtualMemory& memory, const os::Module& module,
+                                       std::span<const os::Mapping> mappings);
 
 }  // namespace swat::daemon

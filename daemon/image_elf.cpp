@@ -40,8 +40,28 @@ Result<Image> read_elf(VirtualMemory& memory, Va base) {
   return image;
 }
 
+bool holds(const os::Mapping& mapping, const os::Module& module, Va at, std::uint64_t file_offset) {
+  return mapping.range.contains(at) && mapping.file_id == module.file_id &&
+         mapping.file_offset + (at - mapping.range.start) == file_offset;
+}
+
+// By both ends of what each PT_LOAD has of the file: what lies between may be protected otherwise,
+// but it is mapped with them.
+Result<bool> is_elf_laid_out(VirtualMemory& memory, const os::Module& module,
+                             std::span<const os::Mapping> mappings) {
+  const auto elf = SWAT_TRY(symbols::ElfImage::open(memory, module.base));
+  return std::ranges::all_of(elf.layout().loads, [&](const symbols::ElfLayout::Load& load) {
+    const auto is_mapped = [&](std::uint64_t at) {
+      return std::ranges::any_of(mappings, [&](const os::Mapping& mapping) {
+        return holds(mapping, module, load.where.start + at, load.file_offset + at);
+      });
+    };
+    return load.file_bytes == 0 || (is_mapped(0) && is_mapped(load.file_bytes - 1));
+  });
+}
+
 }  // namespace
 
-const ImageFormat kElfImages{"ELF", "\177ELF", read_elf};
+const ImageFormat kElfImages{"ELF", "\177ELF", read_elf, is_elf_laid_out};
 
 }  // namespace swat::daemon

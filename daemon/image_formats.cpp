@@ -17,16 +17,27 @@ void find_runs(Image& image) {
   }
 }
 
-Result<Image> read_image(VirtualMemory& memory, Va base) {
+namespace {
+
+Result<const ImageFormat*> format_at(VirtualMemory& memory, Va base) {
   for (const ImageFormat* format : {&kElfImages, &kPeImages}) {
     std::array<char, 4> first{};
     const auto magic = std::span(first).first(format->magic.size());
     SWAT_CHECK(memory.read(base, std::as_writable_bytes(magic)));
-    if (std::string_view(magic.data(), magic.size()) == format->magic) {
-      return format->read(memory, base);
-    }
+    if (std::string_view(magic.data(), magic.size()) == format->magic) return format;
   }
   return fail(Errc::kBadImage, "no image of a known format", base.value);
+}
+
+}  // namespace
+
+Result<Image> read_image(VirtualMemory& memory, Va base) {
+  return SWAT_TRY(format_at(memory, base))->read(memory, base);
+}
+
+Result<bool> is_laid_out(VirtualMemory& memory, const os::Module& module,
+                         std::span<const os::Mapping> mappings) {
+  return SWAT_TRY(format_at(memory, module.base))->is_laid_out(memory, module, mappings);
 }
 
 }  // namespace swat::daemon

@@ -50,8 +50,13 @@ Result<Image> read_pe(VirtualMemory& memory, Va base) {
   return image;
 }
 
+// One view of a section, which the kernel maps in all its parts at once.
+Result<bool> is_pe_laid_out(VirtualMemory&, const os::Module&, std::span<const os::Mapping>) {
+  return true;
+}
+
 }  // namespace
 
-const ImageFormat kPeImages{"PE", "MZ", read_pe};
+const ImageFormat kPeImages{"PE", "MZ", read_pe, is_pe_laid_out};
 
 }  // namespace swat::daemon

@@ -77,7 +77,8 @@ void ProcessTable::will_spawn(const os::Thread& thread) {
 
 Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
   const os::Process& process = thread.process;
-  const std::vector<os::Module> modules = os::modules_of(SWAT_TRY(model_.mappings(process)));
+  const std::vector<os::Mapping> mappings = SWAT_TRY(model_.mappings(process));
+  const std::vector<os::Module> modules = os::modules_of(mappings);
   ++changes_;
   auto& slot = views_[process.memory_object.value];
   if (slot == nullptr) slot = std::make_unique<ProcessView>();
@@ -121,7 +122,7 @@ Result<ProcessTable::Change> ProcessTable::refresh(const os::Thread& thread) {
     return a.module.base < b.module.base;
   });
   view.modules = std::move(kept);
-  change.slots_changed = read_pending(view) || change.slots_changed;
+  change.slots_changed = read_pending(view, mappings) || change.slots_changed;
   differs = differs || change.slots_changed || !change.loaded.empty() || !change.unloaded.empty();
   if (differs) view.generation = changes_;
   return change;
@@ -139,12 +140,18 @@ bool ProcessTable::is_shared(const ProcessView& view, const os::Process& process
 }
 
 // True when a module's slots have become known.
-bool ProcessTable::read_pending(ProcessView& view) {
+bool ProcessTable::read_pending(ProcessView& view, const std::vector<os::Mapping>& mappings) {
   bool found = false;
   view.has_pending = model_.sees_touched_pages_only();
+  std::unique_ptr<VirtualMemory> with_files;  // made where it is needed
   for (LoadedModule& loaded : view.modules) {
     if (loaded.image != nullptr || !loaded.is_image) continue;
     auto image = images_.get(*view.memory, loaded.module);
+    if (!image && image.error().code == Errc::kFault) {
+      if (with_files == nullptr) with_files = model_.memory_and_files(view.process);
+      const auto laid_out = is_laid_out(*with_files, loaded.module, mappings);
+      if (laid_out && *laid_out) image = images_.get(*with_files, loaded.module);
+    }
     if (image) {
       loaded.image = *std::move(image);
       found = true;

@@ -90,7 +90,7 @@ class ProcessTable {
  private:
   [[nodiscard]] bool is_due(ProcessView& view);
   [[nodiscard]] bool is_shared(const ProcessView& view, const os::Process& process);
-  [[nodiscard]] bool read_pending(ProcessView& view);
+  [[nodiscard]] bool read_pending(ProcessView& view, const std::vector<os::Mapping>& mappings);
 
   os::OsModel& model_;
   ImageCache images_;

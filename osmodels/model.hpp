@@ -167,8 +167,7 @@ class OsModel {
   // The user address space of a process; reads through it see only what is paged in.
   [[nodiscard]] virtual std::unique_ptr<VirtualMemory> memory(const Process& process) = 0;
   // The same, and where nothing is paged in, what the kernel has in memory of the file that is
-  // mapped there. Knows the mappings as they are now; takes as long as reading them. Not for images
-  // that are being loaded: before it maps their parts, ld.so maps the file as a whole.
+  // mapped there. Knows the mappings as they are now; takes as long as reading them.
   [[nodiscard]] virtual std::unique_ptr<VirtualMemory> memory_and_files(const Process& process) {
     return memory(process);
   }

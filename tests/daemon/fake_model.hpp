@@ -70,6 +70,11 @@ class FakeModel final : public os::OsModel {
   std::unique_ptr<VirtualMemory> memory(const os::Process& process) override {
     return std::make_unique<SharedView>(spaces[process.memory_object.value]);
   }
+  std::unique_ptr<VirtualMemory> memory_and_files(const os::Process& process) override {
+    const auto found = spaces_and_files.find(process.memory_object.value);
+    if (found == spaces_and_files.end()) return memory(process);
+    return std::make_unique<SharedView>(found->second);
+  }
   VirtualMemory& kernel_memory() override { return kernel; }
   Result<os::Thread> current(unsigned) override { return fail(Errc::kUnsupported, "not here"); }
   Result<std::vector<os::SyscallEntry>> syscall_entries() override { return entries; }
@@ -88,6 +93,7 @@ class FakeModel final : public os::OsModel {
 
   std::map<std::uint64_t, std::vector<os::Mapping>> maps;  // by memory object
   std::map<std::uint64_t, SparseMemory> spaces;
+  std::map<std::uint64_t, SparseMemory> spaces_and_files;  // where they differ
   SparseMemory kernel;
   std::vector<os::SyscallEntry> entries;
   std::array<std::shared_ptr<const os::SyscallDispatch>, 2> dispatches;  // native, compat

@@ -167,6 +167,34 @@ TEST(ProcessTable, TriesAgainUntilHeadersArePagedIn) {
   EXPECT_FALSE(t.processes.is_stale(kThread));
 }
 
+TEST(ProcessTable, ReadsHeadersThatAreNotPagedInWhereTheKernelHasTheFile) {
+  Table t;
+  t.model.spaces_and_files = t.model.spaces;
+  t.model.spaces[kSpace].lose_page(kBase);
+  EXPECT_TRUE(t.refresh().slots_changed);
+  EXPECT_FALSE(t.processes.is_stale(kThread));
+}
+
+// ld.so maps the file as a whole, whose parts are then not where they will be.
+TEST(ProcessTable, ReadsNoFileWhosePartsAreNotMappedYet) {
+  Table t;
+  t.model.spaces_and_files = t.model.spaces;
+  t.model.spaces[kSpace].lose_page(kBase);
+  os::Mapping& whole = t.model.maps[kSpace].at(0);
+  const VaRange all = whole.range;
+  whole.range.end = all.start + TinyElf::kPage;
+  EXPECT_FALSE(t.refresh().slots_changed);
+  EXPECT_TRUE(t.processes.is_stale(kThread));
+  os::Mapping shifted = whole;  // of the same file, at another offset than the headers say
+  shifted.range = {whole.range.end, all.end};
+  shifted.file_offset = 0;
+  t.model.maps[kSpace].push_back(shifted);
+  EXPECT_FALSE(t.refresh().slots_changed);
+  t.model.maps[kSpace].at(1).file_offset = TinyElf::kPage;
+  EXPECT_TRUE(t.refresh().slots_changed);
+  EXPECT_FALSE(t.processes.is_stale(kThread));
+}
+
 TEST(ProcessTable, TriesEverMoreRarely) {
   Table t;
   t.model.spaces[kSpace].lose_page(kBase);

@@ -31,6 +31,18 @@ class Track(case.GuestCase):
         self.assertEqual(len(calls), ROUNDS)
         self.assertEqual(trace.gaps(), [])
 
+    def test_imports_of_a_library_whose_headers_nobody_has_touched(self):
+        pid = self.guest.start_dlopener(ROUNDS, "drop")
+        resident = self.guest.check(f"grep -A 20 'r--p.*{LIBRARY}' /proc/{pid}/smaps |"
+                                    " grep -m 1 Rss:")
+        self.assertEqual(resident.split()[1], "0")
+        with Trace(self.guest) as trace:
+            self.guest.check(f"kill -USR1 {pid};"
+                             " until grep -q AGAIN /run/dlopener; do :; done", timeout=60)
+        calls = trace.events("call", pid=pid, function="strlen", caller_module="libswattest.so")
+        self.assertEqual(len(calls), ROUNDS)
+        self.guest.check(f"kill {pid}")
+
     def test_every_process_starts_and_exits_once(self):
         with Trace(self.guest, "--names") as trace:
             output = self.guest.check(f"forktree {ROUNDS}; echo ran", timeout=300)

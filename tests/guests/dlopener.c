@@ -1,10 +1,12 @@
 // Maps and unmaps while it runs: dlopen, a call through dlsym, dlclose, and plain mmap and munmap
 // of the same file, ROUNDS times; then prints where the library was last.
 // Usage: dlopener LIBRARY ROUNDS [stay|drop]   ("stay": ends with the library loaded, and waits;
-// "drop": and has none of its code and of what is before that in its page tables)
+// "drop": and has none of its code and of what is before that in its page tables, until SIGUSR1
+// lets it call the library ROUNDS times more)
 #define _GNU_SOURCE  // dladdr
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +15,11 @@
 
 typedef size_t (*Length)(const char *);
 
-// Returns the library's handle; its address through `base`.
-static void *load_and_call(const char *path, void **base) {
+// Returns the library's handle; its function and its address through `into` and `base`.
+static void *load_and_call(const char *path, Length *into, void **base) {
   void *handle = dlopen(path, RTLD_NOW);
   if (!handle) exit(1);
-  const Length length = (Length)dlsym(handle, "swat_test_length");
+  const Length length = *into = (Length)dlsym(handle, "swat_test_length");
   if (!length || length("four") != 4) exit(1);
   Dl_info info;
   if (!dladdr((void *)length, &info)) exit(1);
@@ -49,20 +51,48 @@ static void drop_pages(const char *path) {
   fclose(maps);
 }
 
+static void wake(int signal) { (void)signal; }
+
+// SIGUSR1 waits from now on until the mask is `awake`.
+static void hold_wake(sigset_t *awake) {
+  sigset_t held;
+  signal(SIGUSR1, wake);
+  sigemptyset(&held);
+  sigaddset(&held, SIGUSR1);
+  sigprocmask(SIG_BLOCK, &held, awake);
+}
+
+static void call_again(Length length, long rounds) {
+  size_t sum = 0;
+  for (long i = 0; i < rounds; ++i) sum += length("four");
+  printf("AGAIN calls=%zu\n", sum / 4);
+  fflush(stdout);
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 2;
   const long rounds = atol(argv[2]);
   const int stay = argc > 3;
+  Length length = NULL;
   void *base = NULL;
   for (long i = 0; i < rounds; ++i) {
-    void *handle = load_and_call(argv[1], &base);
+    void *handle = load_and_call(argv[1], &length, &base);
     map_and_unmap(argv[1]);
     if (stay && i + 1 == rounds) break;
     dlclose(handle);
   }
+  const int drop = stay && strcmp(argv[3], "drop") == 0;
+  sigset_t awake;
+  if (drop) {
+    hold_wake(&awake);
+    drop_pages(strrchr(argv[1], '/'));
+  }
   printf("DLOPENER pid=%d rounds=%ld base=%p\n", getpid(), rounds, base);
   fflush(stdout);
-  if (stay && strcmp(argv[3], "drop") == 0) drop_pages(strrchr(argv[1], '/'));
+  if (drop) {
+    sigsuspend(&awake);
+    call_again(length, rounds);
+  }
   if (stay) pause();
   return 0;
 }

@@ -41,7 +41,7 @@ class TwoVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 2}
 
 
-@case.quick("test_watches_side_by_side", "test_breakpoints_side_by_side")
+@case.quick("test_breakpoints_side_by_side")
 class FourVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 4}
 

@@ -207,7 +207,7 @@ class FourVcpus(SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 4}
 
 
-@case.quick("test_counted_programs_side_by_side")
+@case.quick()
 class TwoVcpusWithSplitPageTables(SideBySide, ExecLog):
     guest_options = {"piped_log": True, "smp": 2, "cpu": "Haswell"}
 

@@ -87,7 +87,7 @@ class Reload(case.GuestCase):
         self.assertTrue(self.guest.running())
 
 
-@case.quick("test_nothing_is_lost_meanwhile")
+@case.quick()
 class TwoVcpus(Reload):
     guest_options = {"smp": 2}
 

@@ -187,6 +187,7 @@ class OneVcpu(SideBySide, case.GuestCase):
         self.assertEqual([line for line in trace.log() if ": return " in line], [])
 
 
+@case.quick("test_of_32_bit_calls", "test_of_every_way_to_end")
 class Isolation(Returns, case.GuestCase):
     guest_options = {"cpu": "Haswell", "append": "pti=on"}  # an Intel CPU: sysenter
 

@@ -157,6 +157,7 @@ class OfATableOnFourVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"kernel": "5.10", "smp": 4}
 
 
+@case.quick()
 class OfComparisonsOnFourVcpus(SeveralVcpus, case.GuestCase):
     guest_options = {"smp": 4}
     COUNT = 50

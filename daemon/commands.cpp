@@ -8,6 +8,7 @@
 #include "daemon/isf.hpp"
 #include "daemon/module_traps.hpp"
 #include "daemon/printable.hpp"
+#include "osmodels/windows/syscall_tables.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -83,6 +84,24 @@ Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
     }
     return {};
   });
+}
+
+Result<> print_syscalls(const std::string& build) {
+  using os::windows::SyscallTable;
+  if (build.empty()) {
+    for (const auto& known : os::windows::syscall_builds()) fmt::print("{}\n", known.name);
+    return {};
+  }
+  const os::windows::SyscallBuild* found = os::windows::find_syscall_build(build);
+  if (found == nullptr) return fail(Errc::kUsage, "no table of " + build + ": see swatd syscalls");
+  for (const SyscallTable table : {SyscallTable::kNt, SyscallTable::kWin32k}) {
+    auto next = static_cast<unsigned>(table);
+    for (const std::string_view name : os::windows::syscall_names(*found, table)) {
+      if (!name.empty()) fmt::print("{:x} {}\n", next, name);
+      ++next;
+    }
+  }
+  return {};
 }
 
 Result<> print_profile(os::GuestView& guest, const std::string& isf, bool use_btf) {

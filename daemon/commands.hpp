@@ -1,5 +1,5 @@
-// What swatd prints besides the log: ps, modules, functions, doctor. Each reads a stopped guest and
-// writes to stdout.
+// What swatd prints besides the log: ps, modules, functions, doctor. Each reads a stopped guest,
+// but for print_syscalls, and writes to stdout.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,9 @@ namespace swat::daemon {
 // Structure offsets, a line each; all of it as a symbol table for Volatility 3 goes to the file
 // `isf`, if that is not "". Without BTF they are inferred, whatever the kernel says of itself.
 [[nodiscard]] Result<> print_profile(os::GuestView& guest, const std::string& isf, bool use_btf);
+// What a build of Windows calls its system calls, "c8 NtRequestWaitReplyPort" a line; "": the
+// builds that there are tables of. kUsage: there is none of that name.
+[[nodiscard]] Result<> print_syscalls(const std::string& build);
 // Runs the guest for up to half a second to measure what a stop costs; leaves it stopped.
 [[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
                                     const Selection& selection);

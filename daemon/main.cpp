@@ -114,6 +114,7 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
     case Command::kDoctor:
       return print_doctor(vm, *model, planner, options.trace.selection);
     case Command::kProfile:
+    case Command::kSyscalls:
       break;
     case Command::kTrace:
       return trace({vm, *model, loop, options, reread}, std::move(planner));
@@ -134,6 +135,10 @@ int run(int argc, char** argv) {
   if (!options) return complain(options.error(), false);
   if (!*options) return 0;
   set_up_diagnostics((*options)->verbosity);
+  if ((*options)->command == Command::kSyscalls) {
+    const auto done = print_syscalls((*options)->syscall_table);
+    return done ? 0 : complain(done.error(), false);
+  }
   // Blocks of this size go back to the system when they are freed. Unset, glibc raises the limit to
   // the largest it has seen, and swatd would stay as large as its largest burst. [mallopt(3)]
   constexpr int kOwnMapping = 512 << 10;

@@ -122,6 +122,10 @@ void add_commands(CLI::App& app, Options& options, Raw& raw) {
   profile->add_flag("!--infer", options.use_btf,
                     "infer the offsets, though the kernel tells them (BTF)");
   command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
+  command("syscalls", "list what a build of Windows calls its system calls; needs no VM",
+          Command::kSyscalls)
+      ->add_option("build", options.syscall_table,
+                   "as xp_sp3_x86 (default: the last of --os, else the builds are listed)");
   app.require_subcommand(0, 1);
 }
 
@@ -176,10 +180,18 @@ Result<std::uint64_t> rate_of(std::string_view text) {
   return rate;
 }
 
+// The last build that --os can mean.
+std::string syscall_table_of(std::string_view os) {
+  if (os == "winxp") return "xp_sp3_x86";
+  return os == "win10x64" ? "win10_19045_x64" : "";
+}
+
 Result<Options> checked(Options options, const Raw& raw) {
+  const bool needs_vm = options.command != Command::kSyscalls;
+  if (options.syscall_table.empty()) options.syscall_table = syscall_table_of(options.os);
   options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
   options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
-  if (!options.attach.gdb && !options.attach.qmp) {
+  if (needs_vm && !options.attach.gdb && !options.attach.qmp) {
     return fail(Errc::kUsage, "say which VM: --gdb HOST:PORT, --qmp unix:PATH, or both");
   }
   if (options.log == "-" && options.json == "-") {

@@ -11,7 +11,7 @@
 
 namespace swat::daemon {
 
-enum class Command { kTrace, kPs, kModules, kFunctions, kProfile, kDoctor };
+enum class Command { kTrace, kPs, kModules, kFunctions, kProfile, kDoctor, kSyscalls };
 
 struct Options {
   Command command = Command::kTrace;
@@ -29,6 +29,7 @@ struct Options {
   std::optional<std::uint32_t> pid;  // ps, modules, functions
   std::string glob = "*";            // functions
   std::string isf;                   // profile; "" for none
+  std::string syscall_table;         // syscalls; "" lists them
   bool use_btf = true;               // profile; off: as of a kernel that has none
   bool structures = true;            // of the kernel are looked at, where they can be found
   bool profile_cache = true;         // keep what is found of a kernel for the next run

@@ -31,6 +31,19 @@ void expect_refused(const std::vector<const char*>& words) {
   EXPECT_EQ(options.error().what.find('\n'), std::string::npos) << options.error().what;
 }
 
+TEST(Options, SyscallsNeedNoVm) {
+  const auto options = parse({"syscalls", "win7_sp1_x64"});
+  ASSERT_TRUE(options && *options);
+  EXPECT_EQ((*options)->command, Command::kSyscalls);
+  EXPECT_EQ((*options)->syscall_table, "win7_sp1_x64");
+}
+
+TEST(Options, SyscallsAreThoseOfTheSystemThatIsNamed) {
+  const auto options = parse({"syscalls", "--os", "winxp"});
+  ASSERT_TRUE(options && *options);
+  EXPECT_EQ((*options)->syscall_table, "xp_sp3_x86");
+}
+
 TEST(Options, TraceByDefault) {
   const Options options = parsed({});
   EXPECT_EQ(options.command, Command::kTrace);

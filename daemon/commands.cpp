@@ -33,6 +33,14 @@ void print_exports(const os::Process& process, const os::Module& module, const I
   }
 }
 
+// Where a process itself keeps what it has mapped, that may be paged out: the others have theirs.
+Result<std::vector<os::Mapping>> mappings_of(os::OsModel& model, const os::Process& process) {
+  auto mappings = model.mappings(process);
+  if (mappings || mappings.error().code != Errc::kFault) return mappings;
+  fmt::print(stderr, "swatd: {} {}: {}\n", process.pid, process.name, mappings.error().what);
+  return std::vector<os::Mapping>{};
+}
+
 // Calls `print` for the processes asked for that have user memory.
 template <class Print>
 Result<> for_processes(os::OsModel& model, std::optional<std::uint32_t> pid, Print print) {
@@ -60,7 +68,7 @@ Result<> print_processes(os::OsModel& model) {
 
 Result<> print_modules(os::OsModel& model, std::optional<std::uint32_t> pid) {
   return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
-    for (const os::Mapping& mapping : SWAT_TRY(model.mappings(process))) {
+    for (const os::Mapping& mapping : SWAT_TRY(mappings_of(model, process))) {
       if (!mapping.path.empty()) print_mapping(process, mapping);
     }
     return {};
@@ -73,7 +81,7 @@ Result<> print_functions(os::OsModel& model, std::optional<std::uint32_t> pid,
   ImageCache images(std::move(files));
   return for_processes(model, pid, [&](const os::Process& process) -> Result<> {
     const auto memory = model.memory_and_files(process);
-    for (const os::Module& module : os::modules_of(SWAT_TRY(model.mappings(process)))) {
+    for (const os::Module& module : os::modules_of(SWAT_TRY(mappings_of(model, process)))) {
       if (!pattern.matches_module(module.name())) continue;
       const auto image = images.get(*memory, module);
       if (image) {

@@ -51,8 +51,10 @@ Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name,
     if (name != "auto" && name != probe.name) continue;
     auto model = probe.attach(vm.guest(), wishes);
     if (model || model.error().code == Errc::kDisconnected) return model;
-    reasons += std::string(reasons.empty() ? "" : "; ") + std::string(probe.name) + ": " +
-               model.error().what;
+    const std::string reason = std::string(probe.name) + ": " + model.error().what;
+    // It is that system, and no other.
+    if (model.error().code != Errc::kNotFound) return fail(Errc::kUnsupported, reason);
+    reasons += (reasons.empty() ? "" : "; ") + reason;
   }
   if (reasons.empty()) reasons = "there is no model of " + name + " yet";
   return fail(Errc::kUnsupported, reasons);

@@ -32,7 +32,7 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--gdb", raw.gdb, "gdbstub of the VM: HOST:PORT or unix:PATH");
   app.add_option("--qmp", raw.qmp, "QMP monitor of the VM: HOST:PORT or unix:PATH");
   app.add_option("--os", options.os, "guest system")
-      ->check(CLI::IsMember({"auto", "linux", "winxp", "win10x64"}))
+      ->check(CLI::IsMember({"auto", "linux", "windows", "winxp", "win10x64"}))
       ->capture_default_str();
   app.add_option("--ram", options.attach.ram,
                  "how to read guest RAM (default: the best that works)")
@@ -189,6 +189,8 @@ std::string syscall_table_of(std::string_view os) {
 Result<Options> checked(Options options, const Raw& raw) {
   const bool needs_vm = options.command != Command::kSyscalls;
   if (options.syscall_table.empty()) options.syscall_table = syscall_table_of(options.os);
+  // One model for all of its versions: which it is the guest tells.
+  if (options.os.starts_with("win")) options.os = "windows";
   options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
   options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
   if (needs_vm && !options.attach.gdb && !options.attach.qmp) {

@@ -2,6 +2,7 @@
 
 #include "osmodels/linux/linux_model.hpp"
 #include "osmodels/linux/structure_free_model.hpp"
+#include "osmodels/windows/windows_model.hpp"
 
 namespace swat::os {
 namespace {
@@ -13,6 +14,15 @@ Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, const Atta
   LinuxModelOptions options;
   options.store = wishes.store;
   return SWAT_TRY(attach_linux(guest, options)).model;
+}
+
+Result<std::unique_ptr<OsModel>> attach_windows_model(GuestView& guest,
+                                                      const AttachWishes& wishes) {
+  auto model = attach_windows(guest);
+  const bool is_other = !model && model.error().code == Errc::kNotFound;
+  if (wishes.without_structures.empty() || is_other) return model;
+  return fail(Errc::kUnsupported,
+              "it is not followed without its kernel's structures: " + wishes.without_structures);
 }
 
 bool is_of_file(const Mapping& mapping) {
@@ -78,7 +88,9 @@ std::vector<Module> modules_of(const std::vector<Mapping>& mappings) {
 }
 
 const std::vector<OsProbe>& os_probes() {
-  static const std::vector<OsProbe> probes = {{"linux", attach_linux_model}};
+  // Windows is told from anything else by a few reads.
+  static const std::vector<OsProbe> probes = {{"windows", attach_windows_model},
+                                              {"linux", attach_linux_model}};
   return probes;
 }
 

@@ -57,7 +57,8 @@ struct Module {
   std::string path;
   std::uint64_t file_id = 0;
   [[nodiscard]] std::string_view name() const {  // the path's last component
-    return std::string_view(path).substr(path.find_last_of('/') + 1);
+    const char separator = path.find('/') == path.npos ? '\\' : '/';
+    return std::string_view(path).substr(path.find_last_of(separator) + 1);
   }
   // By its name: glibc's ld-linux-x86_64.so.2 and ld64.so.1, old ld.so.1 and ld-2.31.so; musl's and
   // uClibc's ld-*, of which musl's is the C library, too.

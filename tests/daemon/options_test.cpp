@@ -74,6 +74,8 @@ TEST(Options, SayWhatToDo) {
 
 TEST(Options, HaveTheirEffect) {
   EXPECT_EQ(parsed({"--os", "linux"}).os, "linux");
+  EXPECT_EQ(parsed({"--os", "winxp"}).os, "windows");
+  EXPECT_EQ(parsed({"--os", "win10x64"}).os, "windows");
   EXPECT_EQ(parsed({"--ram", "stub"}).attach.ram, "stub");
   EXPECT_EQ(parsed({"--traps", "break"}).traps, "break");
   EXPECT_EQ(parsed({"--traps", "exec-log"}).traps, kExecLog);

@@ -113,9 +113,10 @@ TEST(ModulesOf, CountsTheVdsoButNotOtherNamedMemory) {
   EXPECT_EQ(modules[0].path, "[vdso]");
 }
 
-TEST(OsProbes, TryLinuxFirst) {
+TEST(OsProbes, TryFirstWhatIsToldQuickest) {
   ASSERT_FALSE(os_probes().empty());
-  EXPECT_EQ(os_probes().front().name, "linux");
+  EXPECT_EQ(os_probes().front().name, "windows");
+  EXPECT_EQ(os_probes().back().name, "linux");
 }
 
 }  // namespace

@@ -1,0 +1,189 @@
+#include "osmodels/windows/windows_model.hpp"
+
+#include <functional>
+#include <map>
+
+#include "osmodels/linux/kernel_locator.hpp"
+#include "osmodels/page_table.hpp"
+#include "osmodels/windows/chosen_offsets.hpp"
+#include "osmodels/windows/kernel_locator.hpp"
+#include "osmodels/windows/loader_list.hpp"
+#include "osmodels/windows/processes.hpp"
+
+namespace swat::os {
+namespace {
+
+using windows::KernelSpace;
+using windows::LocatedKernel;
+using windows::ProcessEntry;
+using Kind = SyscallEntry::Kind;
+
+constexpr std::uint64_t kPage = 4096;
+
+// What is known once the guest has been looked through.
+struct Findings {
+  LocatedKernel kernel;
+  Pa root;  // of the System process
+  Va system;
+  windows::WindowsOffsets offsets;
+  std::uint32_t build = 0;
+  std::string version;  // "10.0.19045"
+  std::vector<std::string> provenance;
+};
+
+// By KUSER_SHARED_DATA.
+Result<std::string> read_version(VirtualMemory& memory, unsigned word_bytes, std::uint32_t build) {
+  constexpr std::uint64_t kMajorAt = 0x26c;
+  constexpr std::uint64_t kMinorAt = 0x270;
+  const Va shared = windows::shared_user_data(word_bytes);
+  const auto major = SWAT_TRY(read_as<std::uint32_t>(memory, shared + kMajorAt));
+  const auto minor = SWAT_TRY(read_as<std::uint32_t>(memory, shared + kMinorAt));
+  return std::to_string(major) + "." + std::to_string(minor) + "." + std::to_string(build);
+}
+
+// The System process calls itself so, and its ring comes round.
+Result<> accept(const KernelSpace& space, Va system) {
+  const auto ring = SWAT_TRY(windows::read_ring(space, system));
+  const Process& first = ring.front().process;
+  if (first.name != "System" || first.pid == 0) {
+    return fail(Errc::kBadImage, "the first process is not System", system.value);
+  }
+  return {};
+}
+
+Result<> choose_offsets(VirtualMemory& memory, Findings& found) {
+  const unsigned word_bytes = found.kernel.word_bytes();
+  const auto told = windows::offsets_by_accessors(
+      memory, [&](std::string_view name) { return found.kernel.find(name); }, word_bytes);
+  Result<> outcome =
+      fail(Errc::kUnsupported, "neither accessors nor a row tell this build's offsets");
+  for (const auto& candidate :
+       windows::offset_candidates(told, windows::rows_near(found.build, word_bytes))) {
+    const KernelSpace space{memory, *found.kernel.geometry, candidate.offsets, word_bytes,
+                            found.kernel.image.extent()};
+    outcome = accept(space, found.system);
+    if (!outcome) continue;
+    found.offsets = candidate.offsets;
+    found.provenance.push_back("offsets: " + candidate.found_by);
+    return {};
+  }
+  return fail(Errc::kUnsupported,
+              "structures of Windows " + found.version + ": " + outcome.error().what);
+}
+
+Result<Findings> investigate(GuestView& guest) {
+  Findings found{SWAT_TRY(windows::locate_kernel(guest)), {}, {}, {}, 0, {}, {}};
+  const LocatedKernel& kernel = found.kernel;
+  AddressSpace memory(guest.ram(), *kernel.geometry, kernel.root);
+  const auto system_pointer = kernel.find("PsInitialSystemProcess");
+  const auto build_at = kernel.find("NtBuildNumber");
+  if (!system_pointer || !build_at) {
+    return fail(Errc::kUnsupported, "a kernel that exports no PsInitialSystemProcess");
+  }
+  found.build = SWAT_TRY(read_as<std::uint32_t>(memory, *build_at)) & 0xffff;
+  found.version = SWAT_TRY(read_version(memory, kernel.word_bytes(), found.build));
+  found.provenance.push_back("kernel image: " + std::to_string(kernel.exports.size()) +
+                             " exports, found from " + kernel.found_by);
+  const auto debug = kernel.image.debug_id(memory);
+  found.provenance.push_back("debug information: " + (debug ? debug->file + " " + debug->guid +
+                                                                  " " + std::to_string(debug->age)
+                                                            : debug.error().what));
+  found.system = Va{SWAT_TRY(windows::read_pointer(memory, *system_pointer, kernel.word_bytes()))};
+  const Va root_at = found.system + windows::page_table_at(kernel.word_bytes());
+  found.root = windows::root_of(
+      *kernel.geometry, SWAT_TRY(windows::read_pointer(memory, root_at, kernel.word_bytes())));
+  AddressSpace whole(guest.ram(), *kernel.geometry, found.root);
+  SWAT_CHECK(choose_offsets(whole, found));
+  return found;
+}
+
+class WindowsModel final : public OsModel {
+ public:
+  WindowsModel(GuestView& guest, Findings found)
+      : guest_(guest),
+        found_(std::move(found)),
+        memory_(guest.ram(), *found_.kernel.geometry, found_.root),
+        space_{memory_, *found_.kernel.geometry, found_.offsets, found_.kernel.word_bytes(),
+               found_.kernel.image.extent()} {}
+
+  std::string_view name() const override { return "windows"; }
+  std::string version() const override { return found_.version; }
+  unsigned word_bytes() const override { return space_.word_bytes; }
+  std::vector<std::string> provenance() const override { return found_.provenance; }
+
+  Result<std::vector<Process>> processes() override {
+    std::vector<Process> processes;
+    for (ProcessEntry& entry : SWAT_TRY(windows::read_ring(space_, found_.system))) {
+      processes.push_back(std::move(entry.process));
+    }
+    return processes;
+  }
+
+  Result<std::vector<Mapping>> mappings(const Process& process) override {
+    const ProcessEntry entry = SWAT_TRY(windows::read_process(space_, process.object));
+    const auto memory = this->memory(process);
+    std::vector<Mapping> mappings;
+    const auto images = SWAT_TRY(windows::read_loader_list(*memory, entry.peb, word_bytes()));
+    for (const windows::LoadedImage& image : images) mappings.push_back(mapping_of(image));
+    std::ranges::sort(mappings, {}, [](const Mapping& m) { return m.range.start; });
+    return mappings;
+  }
+
+  std::unique_ptr<VirtualMemory> memory(const Process& process) override {
+    return std::make_unique<AddressSpace>(guest_.ram(), space_.geometry,
+                                          process.page_table.value_or(found_.root));
+  }
+  VirtualMemory& kernel_memory() override { return memory_; }
+
+  Result<Thread> current(unsigned vcpu) override {
+    return windows::read_current(space_, SWAT_TRY(per_cpu_base(vcpu)));
+  }
+  Result<Va> per_cpu_base(unsigned vcpu) override {
+    if (const auto known = kpcrs_.find(vcpu); known != kpcrs_.end()) return known->second;
+    const Va kpcr = SWAT_TRY(windows::find_kpcr(guest_, vcpu, memory_, word_bytes()));
+    return kpcrs_.emplace(vcpu, kpcr).first->second;
+  }
+
+  Result<std::vector<SyscallEntry>> syscall_entries() override {
+    return fail(Errc::kUnsupported, "system calls of Windows are not traced yet");
+  }
+  // The loader's list tells, whenever it is asked.
+  bool sees_touched_pages_only() const override { return true; }
+  void forget() override { memory_.forget(); }
+
+ private:
+  // The same path, size and entry: the same file, as long as nobody replaces it in a running
+  // system.
+  static Mapping mapping_of(const windows::LoadedImage& image) {
+    Mapping mapping;
+    const std::uint64_t size = (image.size_bytes + kPage - 1) & ~(kPage - 1);
+    mapping.range = {image.base, image.base + size};
+    mapping.path = image.path;
+    mapping.readable = mapping.executable = true;
+    const std::string identity =
+        image.path + '\n' + std::to_string(size) + '\n' +
+        std::to_string(image.entry.is_null() ? 0 : image.entry - image.base);
+    mapping.file_id = std::hash<std::string>{}(identity) | 1;
+    return mapping;
+  }
+
+  GuestView& guest_;
+  Findings found_;
+  AddressSpace memory_;  // the System process's
+  KernelSpace space_;
+  std::map<unsigned, Va> kpcrs_;  // by vCPU; they stay where they are
+};
+
+}  // namespace
+
+Result<std::unique_ptr<OsModel>> attach_windows(GuestView& guest) {
+  auto found = investigate(guest);
+  if (!found && found.error().code == Errc::kFault) {
+    return fail(Errc::kUnsupported,
+                "an NT kernel, part of which is paged out now: " + found.error().what);
+  }
+  SWAT_CHECK(found);
+  return std::make_unique<WindowsModel>(guest, *std::move(found));
+}
+
+}  // namespace swat::os

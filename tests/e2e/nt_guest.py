@@ -147,6 +147,13 @@ class NtGuest:
         """The values of those lines of the truth that start so."""
         return [fields(line) for line in self.truth if line.startswith(kind + " ")]
 
+    def library(self, name):
+        """The file of a DLL, as Debian has it."""
+        architecture = {"x86": "i386", "x64": "amd64"}[self.facts["arch"]]
+        done = subprocess.run([ROOT / "scripts/fetch-wine", architecture], check=True,
+                              stdout=subprocess.PIPE, text=True)
+        return Path(done.stdout.strip()) / name
+
     # What others do with it
 
     @property

@@ -15,6 +15,22 @@ def exports(path):
     return {name: int(address, 16) for name, address in found}
 
 
+def code_exports(path):
+    """{(name, address from the base)} of functions that are in the file itself: no forwarders, which
+    lead into the export directory, and no data. Those without a name are called by their ordinal."""
+    text = readobj(path, "--coff-exports", "--sections", "--file-headers")
+    code = [(int(at, 16), int(at, 16) + int(size, 16)) for size, at in re.findall(
+        r"VirtualSize: (\S+)\n\s+VirtualAddress: (\S+)(?:(?!VirtualSize).)*?MEM_EXECUTE", text, re.S)]
+    directory = int(re.search(r"ExportTableRVA: (\S+)", text)[1], 16)
+    end = directory + int(re.search(r"ExportTableSize: (\S+)", text)[1], 16)
+    found = set()
+    for ordinal, name, address in re.findall(r"Ordinal: (\d+)\n\s+Name: (.*)\n\s+RVA: (0x[0-9A-F]+)", text):
+        at = int(address, 16)
+        if any(start <= at < stop for start, stop in code) and not directory <= at < end:
+            found.add((name or "#" + ordinal, at))
+    return found
+
+
 def imports(path):
     """{(module, name): address of the slot from the base}. Slots have a pointer's size."""
     text = readobj(path, "--coff-imports")

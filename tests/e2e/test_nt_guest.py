@@ -11,7 +11,6 @@ from pathlib import Path
 import case
 import readobj
 from gdbclient import RspClient
-from guest import ROOT
 from nt_guest import NtGuest
 from nt_memory import Memory
 
@@ -207,19 +206,12 @@ class NtGuestChecks(Common):
         return tables, {module.path.split("\\")[-1]: module
                         for module in self.memory.modules(int(row["peb"], 16), tables)}
 
-    def file(self, name):
-        """Of a library, as Debian has it."""
-        architecture = {"x86": "i386", "x64": "amd64"}[self.guest.facts["arch"]]
-        done = subprocess.run([ROOT / "scripts/fetch-wine", architecture], check=True,
-                              stdout=subprocess.PIPE, text=True)
-        return Path(done.stdout.strip()) / name
-
     def test_libraries_are_relocated_files(self):
         tables, modules = self.alpha()
         for name in ("ntdll.dll", "win32u.dll"):
             base = modules[name].base
             for section in (".text", ".edata"):
-                at, expected = readobj.relocated_section(self.file(name), section, base)
+                at, expected = readobj.relocated_section(self.guest.library(name), section, base)
                 self.assertGreater(len(expected), 10000)
                 self.assertEqual(self.memory.read(base + at, len(expected), tables), expected)
 
@@ -227,7 +219,7 @@ class NtGuestChecks(Common):
         tables, modules = self.alpha()
         exe, base = modules["alpha.exe"], modules["ntdll.dll"].base
         slots = readobj.imports(self.dumped("alpha.exe", exe.base, exe.size, tables))
-        exports = readobj.exports(self.file("ntdll.dll"))
+        exports = readobj.exports(self.guest.library("ntdll.dll"))
         of_ntdll = {name: at for (module, name), at in slots.items() if module == "ntdll.dll"}
         self.assertLess({"NtClose", "NtYieldExecution"}, set(of_ntdll))
         for name, at in of_ntdll.items():

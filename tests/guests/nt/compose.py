@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Makes a bootable guest that looks like one build of Windows from outside, and says what is in it.
 
-Usage: compose.py BUILD OUTDIR [--scramble-accessors] [--repeat N]
+Usage: compose.py BUILD OUTDIR [--scramble-accessors] [--repeat N] [--number N]
   BUILD: a row of builds.json
   --scramble-accessors  ntoskrnl's exported functions do not show where structures have their fields
   --repeat N            every call is made N times as often
+  --number N            it says that it is this build, whose offsets it has not
 Writes OUTDIR/guest.img, for qemu-system-{i386,x86_64} -kernel, and OUTDIR/guest.json: addresses that
 tests compare with what they find in the running guest's memory.
 
@@ -341,8 +342,11 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--scramble-accessors", action="store_true")
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--number", type=int)
     options = parser.parse_args()
-    guest = Guest(Build(options.build), options.scramble_accessors, options.repeat)
+    build = Build(options.build)
+    build.number = options.number or build.number
+    guest = Guest(build, options.scramble_accessors, options.repeat)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "guest.img").write_bytes(guest.ram.data)
     (options.out / "guest.json").write_text(json.dumps(facts(guest)))

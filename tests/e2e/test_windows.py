@@ -1,0 +1,139 @@
+"""swatd on the NT test kernel (tests/guests/nt): builds are named, and what it says of processes,
+modules and functions is what the guest prints and what llvm-readobj says of the DLLs' files."""
+
+import json
+import unittest
+
+import case
+import readobj
+import swatd
+from machines import QEMU, program_beside
+from nt_guest import FOLDER, NtGuest
+
+BUILDS = json.loads((FOLDER / "builds.json").read_text())
+
+
+class Common:
+    """For a TestCase with `build`, and the QEMU that it runs on if that is another than usual."""
+
+    options = ()
+    qemu = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.row = BUILDS[cls.build]
+        qemu = cls.qemu and program_beside(QEMU, cls.qemu)
+        cls.guest = cls.enterClassContext(
+            NtGuest(cls.build, cls.row["processors"], qemu, options=cls.options))
+
+    def tearDown(self):
+        self.assertTrue(self.guest.alive(), self.guest.log())
+        self.guest.round()  # it runs, and goes on
+
+    def processes(self):
+        """{pid: (ppid, name)} as the guest says."""
+        return {int(row["pid"]): (int(row["ppid"]), row["image"])
+                for row in self.guest.said("PROCESS")}
+
+    def modules(self):
+        """{pid: [(start, end, path)]} as the guest says."""
+        modules = {}
+        for row in self.guest.said("MODULE"):
+            start = int(row["base"], 16)
+            modules.setdefault(int(row["pid"]), []).append(
+                (start, start + int(row["size"], 16), row["path"]))
+        return {pid: sorted(rows) for pid, rows in modules.items()}
+
+    def doctor(self):
+        return swatd.output_of("doctor", *swatd.connection(self.guest))
+
+    def assert_processes_and_modules(self, options=()):
+        connect = [*swatd.connection(self.guest), *options]
+        self.assertEqual(swatd.ps(self.guest, connect), self.processes())
+        found = {pid: [(start, end, path) for start, end, _, _, path in rows]
+                 for pid, rows in swatd.modules(self.guest, connect=connect).items()}
+        self.assertEqual(found, self.modules())
+
+
+class WindowsChecks(Common):
+    """What holds for every build. Rounds are so long that swatd finds vCPUs in user mode."""
+
+    options = ("--repeat", "300")
+
+    def test_doctor_names_the_build(self):
+        text = self.doctor()
+        major, minor = self.row["version"]
+        self.assertIn(f"guest: windows {major}.{minor}.{self.row['build']}\n", text)
+        guid = bytes(range(0x51, 0x61))  # compose.py's, as a symbol server writes it
+        name = guid[3::-1] + guid[5:3:-1] + guid[7:5:-1] + guid[8:]
+        self.assertIn(f"debug information: {self.row['pdb']} {name.hex()} 2\n", text)
+
+    def test_ps_and_modules(self):
+        self.assert_processes_and_modules()
+
+    def test_ps_and_modules_of_a_busy_guest(self):
+        self.guest.start_round()
+        self.assert_processes_and_modules(["--os", "winxp" if self.row["arch"] == "x86" else "win10x64"])
+        self.guest.finish_round()
+
+    def test_functions_are_those_of_the_files(self):
+        pid = next(int(row["pid"]) for row in self.guest.said("PROCESS") if row["name"] == "alpha.exe")
+        for base, _, path in self.modules()[pid]:
+            name = path.split("\\")[-1]
+            if not name.endswith(".dll"):
+                continue
+            found = {(function, address - base) for address, module, function, _
+                     in swatd.functions(self.guest, pid, f"{name}!*") if module == name}
+            expected = readobj.code_exports(self.guest.library(name))
+            self.assertGreater(len(expected), 100)
+            self.assertEqual(found, expected, name)
+
+
+class ScrambledChecks(Common):
+    """The kernel's functions tell nothing: the tables serve."""
+
+    options = ("--scramble-accessors",)
+
+    def test_tables_serve(self):
+        self.assertRegex(self.doctor(), r"known by: offsets: (0 members .*others )?as \w+\n")
+        self.assert_processes_and_modules()
+
+
+class OtherNumberChecks(Common):
+    """No table fits, as after an update that has moved members: the kernel's functions serve."""
+
+    def test_accessors_serve(self):
+        text = self.doctor()
+        self.assertIn(f".{self.number}\n", text)
+        self.assertRegex(text, r"known by: offsets: \d members by the kernel's accessors.* differs in "
+                               r".*EPROCESS.Peb")
+        self.assert_processes_and_modules()
+
+
+# Another number for each architecture, whose row differs.
+OTHER_NUMBERS = {"xp_sp3": 3790, "win10_22h2": 7601}
+USUAL = {"xp_sp3", "win10_22h2"}
+
+
+def load_tests(loader, _, __):
+    suite = unittest.TestSuite()
+
+    def add(name, checks, **names):
+        test = type(name, (checks, unittest.TestCase), names)
+        suite.addTests(loader.loadTestsFromTestCase(test))
+
+    for build in BUILDS:
+        if not case.ALL and build not in USUAL:
+            continue
+        add(build, WindowsChecks, build=build)
+        add(f"{build}_scrambled", ScrambledChecks, build=build)
+    for build, number in OTHER_NUMBERS.items():
+        add(f"{build}_as_{number}", OtherNumberChecks, build=build, number=number,
+            options=("--number", str(number)))
+    # A processor of 64 bits that runs 32-bit Windows.
+    add("xp_on_x86_64", ScrambledChecks, build="xp_sp3_mp", qemu="qemu-system-x86_64")
+    return suite
+
+
+if __name__ == "__main__":
+    case.main()

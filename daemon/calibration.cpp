@@ -8,9 +8,7 @@
 namespace swat::daemon {
 namespace {
 
-std::string_view mnemonic(const EntryPlan& plan) {
-  return os::linux_os::find_abi(plan.entry.kind)->mnemonic;
-}
+std::string_view mnemonic(const EntryPlan& plan) { return os::find_abi(plan.entry.kind)->mnemonic; }
 
 bool breaks_at(const EntryPlan& plan, Va address) {
   return std::ranges::any_of(plan.traps, [&](const Trap& trap) {
@@ -59,8 +57,8 @@ Result<> Calibration::entered(const ProofTrap& what, const Actor& actor, std::ui
   return subject.proof.is_complete() ? conclude(subject) : Result<>{};
 }
 
-const os::linux_os::SyscallAbi& Calibration::abi_of(const ProofTrap& what) const {
-  return *os::linux_os::find_abi(subjects_.at(what.subject).plan.entry.kind);
+const os::SyscallAbi& Calibration::abi_of(const ProofTrap& what) const {
+  return *os::find_abi(subjects_.at(what.subject).plan.entry.kind);
 }
 
 void Calibration::noticed(const Actor& actor, std::uint32_t number) {

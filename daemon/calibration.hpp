@@ -36,7 +36,7 @@ class Calibration {
   // still, at a stop of ours.
   [[nodiscard]] Result<> entered(const ProofTrap& what, const Actor& actor, std::uint32_t number);
   // Of the entry that this is the proof of.
-  [[nodiscard]] const os::linux_os::SyscallAbi& abi_of(const ProofTrap& what) const;
+  [[nodiscard]] const os::SyscallAbi& abi_of(const ProofTrap& what) const;
   // By the traps themselves.
   void noticed(const Actor& actor, std::uint32_t number);
 

@@ -19,7 +19,7 @@ constexpr int kInterrupts = 20;
 
 // `previous`: another way in may be seen by the same traps.
 void print_plan(const EntryPlan& plan, const EntryPlan* previous) {
-  const auto* abi = os::linux_os::find_abi(plan.entry.kind);
+  const auto* abi = os::find_abi(plan.entry.kind);
   fmt::print("entry {:<9} {:x}, found by {}; trap: {}\n", abi->mnemonic, plan.entry.address.value,
              plan.entry.found_by, plan.to_string());
   const auto same_point = [](const Trap& x, const Trap& y) { return x.point == y.point; };

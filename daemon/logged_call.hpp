@@ -11,7 +11,7 @@ namespace swat::daemon {
 
 struct LoggedCall {
   std::uint64_t sequence = 0;  // of the event
-  const os::linux_os::SyscallAbi* abi = nullptr;
+  const os::SyscallAbi* abi = nullptr;
   std::uint64_t number = 0;
   std::string_view name;      // empty: not in the table
   std::optional<Va> next_pc;  // of the instruction behind the caller's, where a register tells

@@ -71,8 +71,8 @@ Result<EntryPlan> Planner::consider(const TrapKind& kind, const Request& request
   if (std::string no = objection(kind, request); !no.empty()) {
     return fail(Errc::kUnsupported, std::move(no));
   }
-  plan.cost = expected_cost(plan.traps, request.demand, *os::linux_os::find_abi(request.entry.kind),
-                            request.costs);
+  plan.cost =
+      expected_cost(plan.traps, request.demand, *os::find_abi(request.entry.kind), request.costs);
   return plan;
 }
 
@@ -175,7 +175,7 @@ Result<std::vector<EntryPlan>> Planner::entries_at(const StopCosts& costs, os::G
   std::vector<EntryPlan> plans;
   const TrapKind* native = nullptr;
   for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
-    const auto* abi = os::linux_os::find_abi(entry.kind);
+    const auto* abi = os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "an entry without an ABI");
     const bool is_native = abi->word == os::machine_of(guest.architecture()).word_bytes;
     plans.push_back(SWAT_TRY(plan_entry(

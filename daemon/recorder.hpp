@@ -88,7 +88,7 @@ class Recorder {
   // What `hits` prove; they may be others after it.
   [[nodiscard]] Result<> prove(std::vector<Trap>& hits, Va pc, const Actor& actor);
   // Of the syscall that the kernel is entered for: its low half, the same for all callers.
-  [[nodiscard]] std::uint32_t number_of(const Actor& actor, const os::linux_os::SyscallAbi& abi) {
+  [[nodiscard]] std::uint32_t number_of(const Actor& actor, const os::SyscallAbi& abi) {
     return static_cast<std::uint32_t>(syscalls_.number(actor, abi));
   }
 

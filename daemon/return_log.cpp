@@ -33,8 +33,8 @@ void ReturnLog::find_exit_pcs() {
         os::x86::find_exit_points(model_.kernel_memory(), entry.address, 8 * model_.word_bytes());
     if (!points) continue;
     for (const os::x86::ExitPoint& exit : *points) {
-      spdlog::debug("way out of {}: result loaded at {:x}",
-                    os::linux_os::find_abi(entry.kind)->mnemonic, exit.load.value);
+      spdlog::debug("way out of {}: result loaded at {:x}", os::find_abi(entry.kind)->mnemonic,
+                    exit.load.value);
       exit_pcs_.insert(exit.loaded);
       exit_pcs_.insert(exit.late.begin(), exit.late.end());
     }

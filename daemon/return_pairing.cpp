@@ -25,7 +25,7 @@ ReturnEvent event_of(const LoggedCall& call, Outcome outcome) {
 }
 
 // A 32-bit call's result is 32 bits: an error, or a number or address that has no sign.
-std::int64_t result_of(const os::linux_os::SyscallAbi& abi, std::uint64_t rax) {
+std::int64_t result_of(const os::SyscallAbi& abi, std::uint64_t rax) {
   if (abi.word == 8) return static_cast<std::int64_t>(rax);
   constexpr std::int32_t kLargestError = 4095;
   const auto low = static_cast<std::uint32_t>(rax);
@@ -79,7 +79,7 @@ void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::tim
     return;
   }
   log_.write(actor.scene, event_of(call, Outcome::kNever));
-  const bool takes_all = os::linux_os::effect_of(call.name) == os::linux_os::Effect::kExits;
+  const bool takes_all = os::effect_of(call.name) == os::Effect::kExits;
   if (takes_all) close_others(actor.scene.key, actor.thread.object);
 }
 

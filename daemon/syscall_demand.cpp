@@ -3,7 +3,7 @@
 namespace swat::daemon {
 namespace {
 
-using os::linux_os::Effect;
+using os::Effect;
 
 // A model that knows no structures is told of what processes become. Of modules it sees what has
 // been touched only: ld.so calls mprotect once it has written to one.
@@ -14,18 +14,18 @@ bool is_followed(const Selection& selection, std::string_view name, Effect effec
 
 // What a call does that somebody must know of who has not asked for it.
 bool is_tracked(const Selection& selection, std::string_view name) {
-  const Effect effect = os::linux_os::effect_of(name);
+  const Effect effect = os::effect_of(name);
   if (effect == Effect::kExits) return true;
   if (selection.follows_calls && is_followed(selection, name, effect)) return true;
   // Breakpoints are to be set in a program before it calls what is asked for. One with libraries
   // maps these first.
   if (effect == Effect::kSettles) return selection.breaks_on_functions;
-  return os::linux_os::may_move_mappings(effect) && selection.needs_modules();
+  return os::may_move_mappings(effect) && selection.needs_modules();
 }
 
 }  // namespace
 
-SyscallDemand demand_of(const Selection& selection, const os::linux_os::SyscallAbi& abi) {
+SyscallDemand demand_of(const Selection& selection, const os::SyscallAbi& abi) {
   // Who leaves some out wants what has no name as well.
   if (selection.syscalls.wants({})) return {};
   SyscallDemand demand{false, {}};

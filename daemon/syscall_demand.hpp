@@ -15,7 +15,6 @@ struct SyscallDemand {
   std::vector<std::uint32_t> numbers;  // ascending, of one ABI; unless all
 };
 
-[[nodiscard]] SyscallDemand demand_of(const Selection& selection,
-                                      const os::linux_os::SyscallAbi& abi);
+[[nodiscard]] SyscallDemand demand_of(const Selection& selection, const os::SyscallAbi& abi);
 
 }  // namespace swat::daemon

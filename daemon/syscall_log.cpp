@@ -1,11 +1,12 @@
 #include "daemon/syscall_log.hpp"
 
 #include "osmodels/arm/entry_path.hpp"
+#include "osmodels/linux/syscalls.hpp"
 
 namespace swat::daemon {
 
-using os::linux_os::Effect;
-using os::linux_os::SyscallAbi;
+using os::Effect;
+using os::SyscallAbi;
 
 std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
   auto logged = take(read(*entry.abi, actor), *entry.abi, actor);
@@ -16,25 +17,23 @@ std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor&
 }
 
 std::optional<LoggedCall> SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
-  const SyscallAbi* abi = os::linux_os::find_abi(call.entry);
+  const SyscallAbi* abi = os::find_abi(call.entry);
   if (abi == nullptr) return {};
-  return take(
-      {abi->mnemonic, call.number, os::linux_os::syscall_name(*abi, call.number), call.arguments},
-      *abi, actor);
+  return take({abi->mnemonic, call.number, os::syscall_name(*abi, call.number), call.arguments},
+              *abi, actor);
 }
 
 std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi,
                                            const Actor& actor) {
   const std::string_view name = os::linux_os::plain_name(call.name);
-  const Effect effect = os::linux_os::effect_of(name);
+  const Effect effect = os::effect_of(name);
   const bool wanted = actor.selected && wanted_.wants(name);
   model_.entered(actor.scene.vcpu, actor.thread.process, name, call.arguments);
   const auto sequence = wanted ? log_.write(actor.scene, call) : std::nullopt;
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
     life_.end(actor);
-  } else if (os::linux_os::may_move_mappings(effect) &&
-             may_move_modules(effect, abi, call, actor.thread)) {
+  } else if (os::may_move_mappings(effect) && may_move_modules(effect, abi, call, actor.thread)) {
     processes_.will_remap(actor.thread);
   }
   if (!sequence) return {};
@@ -48,7 +47,7 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
 SyscallEvent SyscallLog::read(const SyscallAbi& abi, const Actor& actor) {
   const std::uint64_t mask = abi.word == 8 ? ~std::uint64_t{0} : 0xffffffff;
   const std::uint64_t called = number(actor, abi);
-  SyscallEvent call{abi.mnemonic, called, os::linux_os::syscall_name(abi, called), {}};
+  SyscallEvent call{abi.mnemonic, called, os::syscall_name(abi, called), {}};
   for (std::size_t i = 0; i < abi.args.size(); ++i) {
     call.arguments[i] = argument(abi.args[i], abi, actor, mask);
   }
@@ -73,9 +72,8 @@ std::uint64_t SyscallLog::saved_word(std::uint64_t frame, std::uint16_t offset) 
   return read_as<std::uint64_t>(model_.kernel_memory(), Va{frame} + offset).value_or(0);
 }
 
-std::optional<std::uint64_t> SyscallLog::argument(const os::linux_os::ArgAt& at,
-                                                  const SyscallAbi& abi, const Actor& actor,
-                                                  std::uint64_t mask) {
+std::optional<std::uint64_t> SyscallLog::argument(const os::ArgAt& at, const SyscallAbi& abi,
+                                                  const Actor& actor, std::uint64_t mask) {
   const std::uint64_t whole = vm_.guest().reg_or_zero(actor.scene.vcpu, at.reg);
   if (abi.saved_number) return saved_word(whole, at.offset) & mask;
   const std::uint64_t value = whole & mask;

@@ -33,19 +33,18 @@ class SyscallLog {
   std::optional<LoggedCall> enter(const os::DispatchedSyscall& call, const Actor& actor);
 
   // That `actor`, at the start of an entry, calls with.
-  [[nodiscard]] std::uint64_t number(const Actor& actor, const os::linux_os::SyscallAbi& abi);
+  [[nodiscard]] std::uint64_t number(const Actor& actor, const os::SyscallAbi& abi);
 
  private:
-  std::optional<LoggedCall> take(const SyscallEvent& call, const os::linux_os::SyscallAbi& abi,
+  std::optional<LoggedCall> take(const SyscallEvent& call, const os::SyscallAbi& abi,
                                  const Actor& actor);
   [[nodiscard]] std::uint64_t saved_word(std::uint64_t frame, std::uint16_t offset);
-  [[nodiscard]] SyscallEvent read(const os::linux_os::SyscallAbi& abi, const Actor& actor);
-  [[nodiscard]] std::optional<std::uint64_t> argument(const os::linux_os::ArgAt& at,
-                                                      const os::linux_os::SyscallAbi& abi,
-                                                      const Actor& actor, std::uint64_t mask);
-  [[nodiscard]] bool may_move_modules(os::linux_os::Effect effect,
-                                      const os::linux_os::SyscallAbi& abi, const SyscallEvent& call,
-                                      const os::Thread& thread);
+  [[nodiscard]] SyscallEvent read(const os::SyscallAbi& abi, const Actor& actor);
+  [[nodiscard]] std::optional<std::uint64_t> argument(const os::ArgAt& at,
+                                                      const os::SyscallAbi& abi, const Actor& actor,
+                                                      std::uint64_t mask);
+  [[nodiscard]] bool may_move_modules(os::Effect effect, const os::SyscallAbi& abi,
+                                      const SyscallEvent& call, const os::Thread& thread);
 
   Vm& vm_;
   os::OsModel& model_;

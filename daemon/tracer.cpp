@@ -114,7 +114,7 @@ Result<std::vector<EntryPlan>> Tracer::arm_entries() {
       added = traps_.add(plan.traps);
     }
     SWAT_CHECK(added);
-    spdlog::info("{} entry at {:x} ({}): {}", os::linux_os::find_abi(plan.entry.kind)->mnemonic,
+    spdlog::info("{} entry at {:x} ({}): {}", os::find_abi(plan.entry.kind)->mnemonic,
                  plan.entry.address.value, plan.entry.found_by, plan.to_string());
   }
   return plans;

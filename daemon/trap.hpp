@@ -14,14 +14,14 @@
 
 #include "daemon/syscall_demand.hpp"
 #include "gdbproto/session.hpp"
-#include "osmodels/linux/syscalls.hpp"
 #include "osmodels/model.hpp"
+#include "osmodels/syscall_abi.hpp"
 
 namespace swat::daemon {
 
 // The kernel has been entered by `abi`.
 struct EntryTrap {
-  const os::linux_os::SyscallAbi* abi;
+  const os::SyscallAbi* abi;
   Va stop_pc;                    // where a vCPU stands when it is this entry that stopped it
   std::optional<Va> late_pc;     // or here, when the stub names it for a hit before (EntryStore)
   std::optional<unsigned> vcpu;  // a per-CPU point belongs to one vCPU; nullopt: to all

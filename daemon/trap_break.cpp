@@ -15,7 +15,7 @@ class BreakKind final : public TrapKind {
 
   Result<std::vector<Trap>> entry(os::GuestView&, os::OsModel&, const os::SyscallEntry& entry,
                                   const SyscallDemand&) const override {
-    const auto* abi = os::linux_os::find_abi(entry.kind);
+    const auto* abi = os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
     return std::vector<Trap>{{at(entry.address), EntryTrap{abi, entry.address, {}, {}}}};
   }

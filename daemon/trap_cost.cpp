@@ -55,7 +55,7 @@ StopCosts StopCosts::of_silent_runs() { return {kStop, kStop * 2}; }
 
 StopCosts StopCosts::of_kvm() { return {kStop, kStop}; }
 
-double expected_rate(const SyscallDemand& demand, const os::linux_os::SyscallAbi& abi) {
+double expected_rate(const SyscallDemand& demand, const os::SyscallAbi& abi) {
   double rate = demand.all ? kAll : 0;
   for (const std::uint32_t number : demand.numbers) {
     if (number < abi.names.size()) rate += rate_of(abi.names[number]);
@@ -68,7 +68,7 @@ std::string ExpectedCost::to_string() const {
 }
 
 ExpectedCost expected_cost(const std::vector<Trap>& traps, const SyscallDemand& demand,
-                           const os::linux_os::SyscallAbi& abi, const StopCosts& costs) {
+                           const os::SyscallAbi& abi, const StopCosts& costs) {
   if (traps.empty()) return {};
   const Trap& first = traps.front();
   const bool selects = std::holds_alternative<DispatchTrap>(first.what);

@@ -24,8 +24,7 @@ struct StopCosts {
 };
 
 // Syscalls a second, of a busy guest, that would be noticed at this entry: all, or those asked for.
-[[nodiscard]] double expected_rate(const SyscallDemand& demand,
-                                   const os::linux_os::SyscallAbi& abi);
+[[nodiscard]] double expected_rate(const SyscallDemand& demand, const os::SyscallAbi& abi);
 
 // What these traps of one entry would take of the guest's time.
 struct ExpectedCost {
@@ -38,8 +37,7 @@ struct ExpectedCost {
   [[nodiscard]] std::string to_string() const;
 };
 [[nodiscard]] ExpectedCost expected_cost(const std::vector<Trap>& traps,
-                                         const SyscallDemand& demand,
-                                         const os::linux_os::SyscallAbi& abi,
+                                         const SyscallDemand& demand, const os::SyscallAbi& abi,
                                          const StopCosts& costs);
 
 }  // namespace swat::daemon

@@ -59,7 +59,7 @@ class TableKind final : public TrapKind {
 
   Result<std::vector<Trap>> entry(os::GuestView&, os::OsModel& model, const os::SyscallEntry& entry,
                                   const SyscallDemand& demand) const override {
-    const auto* abi = os::linux_os::find_abi(entry.kind);
+    const auto* abi = os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
     const bool compat = abi->word < model.word_bytes();
     if (asks_beyond_table(*abi, demand)) {
@@ -87,8 +87,8 @@ class TableKind final : public TrapKind {
   }
 
  private:
-  static bool asks_beyond_table(const os::linux_os::SyscallAbi& abi, const SyscallDemand& demand) {
-    return std::ranges::any_of(abi.more_names, [&](const os::linux_os::NumberRange& range) {
+  static bool asks_beyond_table(const os::SyscallAbi& abi, const SyscallDemand& demand) {
+    return std::ranges::any_of(abi.more_names, [&](const os::NumberRange& range) {
       return !range.in_table && std::ranges::any_of(demand.numbers, [&](std::uint64_t number) {
         return number >= range.base && number - range.base < range.names.size();
       });

@@ -16,7 +16,7 @@ class WatchKind final : public TrapKind {
   Result<std::vector<Trap>> entry(os::GuestView& guest, os::OsModel& model,
                                   const os::SyscallEntry& entry,
                                   const SyscallDemand&) const override {
-    const auto* abi = os::linux_os::find_abi(entry.kind);
+    const auto* abi = os::find_abi(entry.kind);
     if (abi == nullptr) return fail(Errc::kUnsupported, "no ABI for this entry");
     if (guest.architecture() == os::Architecture::kArm) return arm_literal(model, *abi, entry);
     if (os::machine_of(guest.architecture()).stops_before_access) {
@@ -62,8 +62,7 @@ class WatchKind final : public TrapKind {
 
  private:
   // The entry path's read of a word of its own, by whichever vCPU.
-  static Result<std::vector<Trap>> arm_literal(os::OsModel& model,
-                                               const os::linux_os::SyscallAbi& abi,
+  static Result<std::vector<Trap>> arm_literal(os::OsModel& model, const os::SyscallAbi& abi,
                                                const os::SyscallEntry& entry) {
     const auto path = SWAT_TRY(os::arm::read_entry_path(model.kernel_memory(), entry.address));
     if (!path.literal) {

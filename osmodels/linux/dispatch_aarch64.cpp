@@ -54,7 +54,7 @@ class Aarch64Dispatch {
       : kernel_(kernel.memory), symbols_(kernel.symbols), way_(way), layout_(kernel.layout) {
     found_.saves_callers = symbols_.find(kTakesPtRegs).has_value();
     found_.compat = way.kind == SyscallEntry::Kind::kCompatSvc;
-    const auto* abi = linux_os::find_abi(way.kind);
+    const auto* abi = find_abi(way.kind);
     found_.handlers.resize(abi->names.size());
   }
 
@@ -221,7 +221,7 @@ Result<DispatchedSyscall> read_aarch64_dispatched(GuestView& guest, unsigned vcp
   }
   DispatchedSyscall call{
       kWays[dispatch.compat ? 1 : 0].kind, SWAT_TRY(guest.reg(vcpu, load->number)), {}};
-  const auto* abi = linux_os::find_abi(call.entry);
+  const auto* abi = find_abi(call.entry);
   if (load->callers.empty()) {
     for (unsigned i = 0; i < call.arguments.size(); ++i) {
       const auto value = guest.reg(vcpu, aarch64::register_name(i));
@@ -252,7 +252,7 @@ Result<ResultWord> aarch64_result_word(GuestView& guest, unsigned vcpu,
     if (load != dispatch->loads.end()) frame_in = load->callers.empty() ? "sp" : load->callers;
   }
   const auto entry = std::ranges::find(entries, pc, &SyscallEntry::address);
-  if (entry != entries.end()) frame_in = linux_os::find_abi(entry->kind)->number;
+  if (entry != entries.end()) frame_in = find_abi(entry->kind)->number;
   if (frame_in.empty()) return fail(Errc::kNotFound, "at no syscall", pc.value);
   const Va frame{SWAT_TRY(guest.reg(vcpu, frame_in))};
   return ResultWord{frame + kPc, frame, frame, frame + kPc};

@@ -116,7 +116,7 @@ class DispatchReader {
     const auto bytes = std::span(buffer).first(frame_.word_bytes + frame_.bytes);
     SWAT_CHECK(kernel_.read(top - bytes.size(), bytes));
     const auto pt_regs = bytes.subspan(frame_.word_bytes);
-    const auto* abi = linux_os::find_abi(is_32_bit_ ? Kind::kInt80 : Kind::kSyscall);
+    const auto* abi = find_abi(is_32_bit_ ? Kind::kInt80 : Kind::kSyscall);
     const std::uint64_t number = SWAT_TRY(checked(*saved(frame_, pt_regs, abi->number)));
     DispatchedSyscall call = call_of(number, Va{word_in(bytes, 0, frame_.word_bytes)});
     for (std::size_t i = 0; i < call.arguments.size(); ++i) {

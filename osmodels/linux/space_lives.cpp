@@ -7,8 +7,6 @@
 namespace swat::os {
 namespace {
 
-using linux_os::Effect;
-
 constexpr std::uint64_t kCloneVm = 0x100;  // CLONE_VM: the child runs in the same space
 
 // clone3 has its flags in memory. The C libraries make threads with it, and children that call
@@ -40,7 +38,7 @@ ProcessKey SpaceLives::begin(SpaceId id, std::string_view program,
 ProcessKey SpaceLives::enter(SpaceId id, const Call& call) {
   Space& space = spaces_[id];
   if (space.over || space.process == ProcessKey{}) space = Space{ProcessKey{++processes_}};
-  const Effect effect = linux_os::effect_of(call.name);
+  const Effect effect = effect_of(call.name);
   space.exec = effect == Effect::kExecs ? call.path : std::string();
   if (effect == Effect::kSpawns && stays_in_space(call)) ++space.others;
   if (effect == Effect::kExits) space.over = true;

@@ -43,7 +43,7 @@ const DispatchRow kRows[] = {
 constexpr std::string_view kTakesPtRegs = "__x64_sys_read";
 
 bool is_of(const DispatchRow& row, SyscallEntry::Kind kind) {
-  const auto* abi = linux_os::find_abi(kind);
+  const auto* abi = find_abi(kind);
   return abi != nullptr && (abi->word < row.word_bytes) == row.compat;
 }
 
@@ -62,7 +62,7 @@ class DispatchFinder {
     found_.compat = row.compat;
     found_.word_bytes = row.word_bytes;
     found_.saves_callers = symbols.find(kTakesPtRegs).has_value();
-    found_.handlers.resize(linux_os::find_abi(row.abi)->names.size());
+    found_.handlers.resize(find_abi(row.abi)->names.size());
   }
 
   Result<SyscallDispatch> find(const std::vector<SyscallEntry>& entries) {

@@ -187,11 +187,6 @@ constexpr SyscallClass kClasses[] = {
     {"process", kProcessClass},
 };
 
-struct EffectRow {
-  std::string_view name;
-  Effect effect;
-};
-
 // A static program makes room for its first thread by brk [glibc, csu/libc-tls.c,
 // __libc_setup_tls], or tells its address by set_tid_address [musl, src/env/__init_tls.c].
 constexpr EffectRow kEffects[] = {
@@ -231,20 +226,9 @@ constexpr ReturnRow kReturns[] = {
 
 }  // namespace
 
-const SyscallAbi* find_abi(SyscallEntry::Kind entry) {
-  const auto* const abi = std::find_if(std::begin(kAbis), std::end(kAbis),
-                                       [&](const SyscallAbi& row) { return row.entry == entry; });
-  return abi == std::end(kAbis) ? nullptr : abi;
-}
+std::span<const SyscallAbi> syscall_abis() { return kAbis; }
 
-std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
-  if (number < abi.names.size()) return abi.names[number];
-  for (const NumberRange& range : abi.more_names) {
-    const std::uint64_t index = number - range.base;
-    if (number >= range.base && index < range.names.size()) return range.names[index];
-  }
-  return {};
-}
+std::span<const EffectRow> syscall_effects() { return kEffects; }
 
 std::string_view plain_name(std::string_view name) { return name.substr(0, name.find('#')); }
 
@@ -265,13 +249,6 @@ std::vector<std::string_view> syscall_names() {
 const SyscallClass* find_syscall_class(std::string_view name) {
   const auto* const row = std::ranges::find(kClasses, name, &SyscallClass::name);
   return row == std::end(kClasses) ? nullptr : row;
-}
-
-Effect effect_of(std::string_view name) {
-  for (const EffectRow& row : kEffects) {
-    if (row.name == name) return row.effect;
-  }
-  return Effect::kNone;
 }
 
 Return return_of(std::string_view name) {

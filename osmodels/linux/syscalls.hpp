@@ -1,57 +1,20 @@
-// Linux syscall ABIs: where number and arguments stand when the kernel is entered, what each number
-// is called, and which calls change what is mapped.
+// Linux syscall ABIs: what each number is called, and which calls change what is mapped.
 //
 // Numbers are append-only within an ABI, so one table serves all kernel versions.
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "osmodels/model.hpp"
+#include "osmodels/syscall_abi.hpp"
 
 namespace swat::os::linux_os {
 
-// Where one argument is: a register, or memory at `offset` from that register: the user's, or, with
-// saved_number, the kernel's.
-struct ArgAt {
-  std::string_view reg;
-  bool in_memory = false;
-  std::uint16_t offset = 0;
-};
+// Every way into a Linux kernel.
+[[nodiscard]] std::span<const SyscallAbi> syscall_abis();
+[[nodiscard]] std::span<const EffectRow> syscall_effects();
 
-// Numbers from `base` on.
-struct NumberRange {
-  std::uint64_t base;
-  std::span<const std::string_view> names;
-  bool in_table = true;  // handlers are looked up in the kernel's table of them
-};
-
-// State at the kernel's first instructions: the caller's registers, but for the stack pointer.
-struct SyscallAbi {
-  SyscallEntry::Kind entry;
-  std::string_view mnemonic;  // as SWAT's log writes it
-  std::string_view number;    // register
-  std::uint8_t word;          // bytes of a number or argument; upper register halves are ignored
-  std::array<ArgAt, 6> args;
-  std::span<const std::string_view> names;  // of numbers from 0 on
-  std::string_view next_pc = {};  // register that holds where the caller goes on; "": none does
-  // The kernel has saved the caller's registers already: the number is this far from where the
-  // register `number` points.
-  std::optional<std::uint16_t> saved_number = {};
-  std::span<const NumberRange> more_names = {};
-  bool may_be_in_instruction = false;  // the number: arm::number_in_instruction()
-};
-
-// The ABI of an entry; null: none.
-[[nodiscard]] const SyscallAbi* find_abi(SyscallEntry::Kind entry);
-
-// Name in the ABI's table, as strace has it: "execve#64" for a 64-bit call's number with the bit of
-// x32. "" if unknown.
-[[nodiscard]] std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
 // "execve".
 [[nodiscard]] std::string_view plain_name(std::string_view name);
 
@@ -65,16 +28,6 @@ struct SyscallClass {
 };
 // Null: there is none of that name.
 [[nodiscard]] const SyscallClass* find_syscall_class(std::string_view name);
-
-// What a syscall may do to the caller's address space or life. kSpawns: there is another process,
-// or another thread, and maybe another address space. kSettles: nothing, but C libraries call it
-// soon after execve, for their heap or first thread; of a static program it may be the only call
-// before its end that is listed here.
-enum class Effect { kNone, kSettles, kMaps, kUnmaps, kExecs, kSpawns, kExits };
-[[nodiscard]] Effect effect_of(std::string_view name);
-[[nodiscard]] constexpr bool may_move_mappings(Effect effect) {
-  return effect == Effect::kMaps || effect == Effect::kUnmaps || effect == Effect::kExecs;
-}
 
 // How a syscall returns.
 enum class Return {

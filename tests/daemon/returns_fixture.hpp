@@ -34,7 +34,7 @@ class Returns : public testing::Test {
 
   LoggedCall call(std::uint64_t sequence, std::string_view name,
                   os::SyscallEntry::Kind entry = os::SyscallEntry::Kind::kSyscall) {
-    return {sequence, os::linux_os::find_abi(entry), 7, name, Va{0x1002}};
+    return {sequence, os::find_abi(entry), 7, name, Va{0x1002}};
   }
   void enter(const Actor& actor, std::uint64_t sequence, std::string_view name,
              os::SyscallEntry::Kind entry = os::SyscallEntry::Kind::kSyscall) {

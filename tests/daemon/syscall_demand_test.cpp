@@ -7,9 +7,7 @@
 namespace swat::daemon {
 namespace {
 
-const os::linux_os::SyscallAbi& abi64() {
-  return *os::linux_os::find_abi(os::SyscallEntry::Kind::kSyscall);
-}
+const os::SyscallAbi& abi64() { return *os::find_abi(os::SyscallEntry::Kind::kSyscall); }
 
 using Numbers = std::vector<std::uint32_t>;
 

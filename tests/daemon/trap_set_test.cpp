@@ -16,7 +16,7 @@ Trap import_trap(std::uint64_t at, std::uint64_t size_bytes) {
 
 Trap entry_trap(std::uint64_t word, std::uint64_t stop_pc) {
   EntryTrap entry{};
-  entry.abi = os::linux_os::find_abi(os::SyscallEntry::Kind::kSyscall);
+  entry.abi = os::find_abi(os::SyscallEntry::Kind::kSyscall);
   entry.stop_pc = Va{stop_pc};
   return {{PointKind::kWriteWatch, Va{word}, 8}, entry};
 }

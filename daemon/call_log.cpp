@@ -21,6 +21,8 @@ std::optional<Va> return_address(StoppedGuest& guest, unsigned vcpu, Va sp, Virt
 
 }  // namespace
 
+// Programs of several processes have slots at the same addresses: the watch that QEMU names may be
+// another one's, which begins elsewhere.
 std::optional<Call> CallLog::import_at(unsigned vcpu, Va watch, const os::Thread& thread) {
   ProcessView* view = processes_.find(thread.process);
   if (view == nullptr) return {};
@@ -34,10 +36,19 @@ std::optional<Call> CallLog::import_at(unsigned vcpu, Va watch, const os::Thread
   const auto memory = model_.memory(thread.process);
   if (const auto place = user_place(guest, model_, vcpu)) {
     if (guest.machine().link.empty()) site.sp = place->sp;
-    const unsigned word = thread.process.is_32_bit ? 4 : 8;
+    const unsigned word = user_word_bytes(guest, vcpu, thread.process);
     site.return_address = return_address(guest, vcpu, place->sp, *memory, word);
   }
-  return resolve_call(*view, *memory, site);
+  if (auto call = resolve_call(*view, *memory, site)) return call;
+  const VaRange watched = traps_.watched_from(watch);
+  for (const LoadedModule& loaded : view->modules) {
+    for (const VaRange& slots : loaded.slot_ranges()) {
+      if (slots.start == watch || !slots.overlaps(watched)) continue;
+      site.watch = slots.start;
+      if (auto call = resolve_call(*view, *memory, site)) return call;
+    }
+  }
+  return {};
 }
 
 std::optional<Call> CallLog::import_of(const os::SlotRead& read, const os::Thread& thread) {

@@ -1,5 +1,9 @@
 #include "daemon/stepper.hpp"
 
+#include <algorithm>
+
+#include "daemon/user_place.hpp"
+
 namespace swat::daemon {
 namespace {
 
@@ -13,7 +17,8 @@ Result<Va> Stepper::carry_out(VcpuWrites& writes, unsigned vcpu, const os::Threa
   const auto memory = in_kernel ? nullptr : model_.memory(thread.process);
   VirtualMemory& code = in_kernel ? model_.kernel_memory() : *memory;
   const unsigned kernel_bits = 8 * model_.word_bytes();
-  const unsigned bits = !in_kernel && thread.process.is_32_bit ? 32 : kernel_bits;
+  const unsigned user_bits = 8 * user_word_bytes(vm_.guest(), vcpu, thread.process);
+  const unsigned bits = in_kernel ? kernel_bits : std::min(user_bits, kernel_bits);
   return os::emulate(vm_.guest().architecture(), code, writes, vm_.guest().pc(vcpu), bits);
 }
 

@@ -107,6 +107,12 @@ std::vector<const Trap*> TrapSet::at_watch(Va start) const {
   return found;
 }
 
+VaRange TrapSet::watched_from(Va start) const {
+  Va end = start;
+  for (const Trap* trap : at_watch(start)) end = std::max(end, start + trap->point.size_bytes);
+  return {start, end};
+}
+
 bool TrapSet::watches_read(Va at, std::uint64_t size_bytes) const {
   for (auto it = held_.upper_bound({(at + size_bytes).value, '\0', 0}); it != held_.begin();) {
     const gdbproto::Point& point = (--it)->second.point;

@@ -39,6 +39,8 @@ class TrapSet {
   // Traps at a watched span's start, or at a breakpoint's address; several entries may share one
   // word (syscall and its compat twin).
   [[nodiscard]] std::vector<const Trap*> at_watch(Va start) const;
+  // What the longest of the watches that begin there spans; empty: none does.
+  [[nodiscard]] VaRange watched_from(Va start) const;
   // Whether a read of these bytes would stop at a watch.
   [[nodiscard]] bool watches_read(Va at, std::uint64_t size_bytes) const;
   [[nodiscard]] const Trap* at_breakpoint(Va pc) const;

@@ -18,4 +18,14 @@ std::optional<UserPlace> user_place(StoppedGuest& guest, os::OsModel& model, uns
   return UserPlace{Va{pushed[1]}, Va{pushed[4]}};
 }
 
+// Windows' own part of a 32-bit process is 64-bit code: that of system calls. The segment tells,
+// which Linux and Windows have at the same place. [__USER_CS; KGDT64_R3_CODE]
+unsigned user_word_bytes(StoppedGuest& guest, unsigned vcpu, const os::Process& process) {
+  constexpr std::uint64_t kWideCode = 0x33;
+  if (!process.is_32_bit) return 8;
+  const bool is_wide = guest.architecture() == os::Architecture::kX86_64 &&
+                       guest.reg_or_zero(vcpu, "cs") == kWideCode;
+  return is_wide ? 8 : 4;
+}
+
 }  // namespace swat::daemon

@@ -19,4 +19,8 @@ struct UserPlace {
 [[nodiscard]] std::optional<UserPlace> user_place(StoppedGuest& guest, os::OsModel& model,
                                                   unsigned vcpu);
 
+// Of the code that the vCPU executes in user mode, or was going to.
+[[nodiscard]] unsigned user_word_bytes(StoppedGuest& guest, unsigned vcpu,
+                                       const os::Process& process);
+
 }  // namespace swat::daemon

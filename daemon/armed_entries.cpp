@@ -14,8 +14,9 @@ ArmedEntries::ArmedEntries(const std::vector<Trap>& traps) {
 
 const EntryTrap* ArmedEntries::behind(unsigned vcpu, Va pc, bool or_late) const {
   for (const EntryTrap& entry : watches_) {
-    if (entry.vcpu != vcpu) continue;
-    if (entry.stop_pc == pc || (or_late && entry.late_pc == pc)) return &entry;
+    if (entry.vcpu && entry.vcpu != vcpu) continue;
+    const bool is_late = or_late && std::ranges::find(entry.late_pcs, pc) != entry.late_pcs.end();
+    if (entry.stop_pc == pc || is_late) return &entry;
   }
   return nullptr;
 }

@@ -76,8 +76,8 @@ Result<> Recorder::meet_stranger(unsigned vcpu) {
 // --- What is logged
 
 // The return of a call that is not selected is not to be waited for: know first which it is.
-bool Recorder::may_run_from_entry() const {
-  return !with_.model.follows_calls() &&
+bool Recorder::may_run_from_entry(const os::SyscallAbi& abi) const {
+  return !abi.has_stack_arguments && !with_.model.follows_calls() &&
          (!returns_.is_on() || with_.options.selection.syscalls.is_all());
 }
 

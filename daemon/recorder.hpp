@@ -51,7 +51,7 @@ class Recorder {
 
   // Whether the entry of a syscall asks nothing more of the guest, so that it may run on with the
   // changes of returns().at_entry() before the syscall is logged.
-  [[nodiscard]] bool may_run_from_entry() const;
+  [[nodiscard]] bool may_run_from_entry(const os::SyscallAbi& abi) const;
   // What the execution log tells of until this stop goes before the stop's own event.
   void log_calls();
   // QEMU is going to be waited for, and may wait for somebody to read its execution log.

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "osmodels/linux/syscalls.hpp"
+#include "osmodels/windows/syscalls.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -43,6 +44,7 @@ Result<> check_name(std::string_view name) {
   if (name.size() > kLongest) return fail(Errc::kUsage, "a system call's name is not that long");
   const auto known = os::linux_os::syscall_names();
   if (std::ranges::find(known, name) != known.end()) return {};
+  if (os::windows::may_be_service(name)) return {};
   const auto nearest = std::ranges::min_element(
       known, {}, [&](std::string_view candidate) { return distance(name, candidate); });
   return fail(Errc::kUsage, "there is no system call '" + std::string(name) +

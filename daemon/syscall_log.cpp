@@ -1,5 +1,8 @@
 #include "daemon/syscall_log.hpp"
 
+#include <algorithm>
+#include <span>
+
 #include "osmodels/arm/entry_path.hpp"
 #include "osmodels/linux/syscalls.hpp"
 
@@ -8,8 +11,17 @@ namespace swat::daemon {
 using os::Effect;
 using os::SyscallAbi;
 
+namespace {
+
+// Upper halves of registers are ignored where words are narrower.
+std::uint64_t mask_of(const SyscallAbi& abi) {
+  return abi.word == 8 ? ~std::uint64_t{0} : 0xffffffff;
+}
+
+}  // namespace
+
 std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor& actor) {
-  auto logged = take(read(*entry.abi, actor), *entry.abi, actor);
+  auto logged = take(read(entry, actor), *entry.abi, actor);
   if (logged && !entry.abi->next_pc.empty()) {
     logged->next_pc = Va{vm_.guest().reg_or_zero(actor.scene.vcpu, entry.abi->next_pc)};
   }
@@ -19,7 +31,7 @@ std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor&
 std::optional<LoggedCall> SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
   const SyscallAbi* abi = os::find_abi(call.entry);
   if (abi == nullptr) return {};
-  return take({abi->mnemonic, call.number, os::syscall_name(*abi, call.number), call.arguments},
+  return take({abi->mnemonic, call.number, model_.syscall_name(*abi, call.number), call.arguments},
               *abi, actor);
 }
 
@@ -44,12 +56,16 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
   return logged;
 }
 
-SyscallEvent SyscallLog::read(const SyscallAbi& abi, const Actor& actor) {
-  const std::uint64_t mask = abi.word == 8 ? ~std::uint64_t{0} : 0xffffffff;
+SyscallEvent SyscallLog::read(const EntryTrap& entry, const Actor& actor) {
+  const SyscallAbi& abi = *entry.abi;
   const std::uint64_t called = number(actor, abi);
-  SyscallEvent call{abi.mnemonic, called, os::syscall_name(abi, called), {}};
+  SyscallEvent call{abi.mnemonic, called, model_.syscall_name(abi, called), {}};
+  // The caller's stack is its own again as soon as the guest runs.
+  const bool has_memory = std::ranges::any_of(abi.args, &os::ArgAt::in_memory) &&
+                          !abi.saved_number && !vm_.session().running();
+  const auto memory = has_memory ? model_.memory(actor.thread.process) : nullptr;
   for (std::size_t i = 0; i < abi.args.size(); ++i) {
-    call.arguments[i] = argument(abi.args[i], abi, actor, mask);
+    call.arguments[i] = argument(abi.args[i], entry, actor.scene.vcpu, memory.get());
   }
   return call;
 }
@@ -72,17 +88,27 @@ std::uint64_t SyscallLog::saved_word(std::uint64_t frame, std::uint16_t offset) 
   return read_as<std::uint64_t>(model_.kernel_memory(), Va{frame} + offset).value_or(0);
 }
 
-std::optional<std::uint64_t> SyscallLog::argument(const os::ArgAt& at, const SyscallAbi& abi,
-                                                  const Actor& actor, std::uint64_t mask) {
-  const std::uint64_t whole = vm_.guest().reg_or_zero(actor.scene.vcpu, at.reg);
-  if (abi.saved_number) return saved_word(whole, at.offset) & mask;
-  const std::uint64_t value = whole & mask;
-  if (!at.in_memory) return value;
-  // The caller's stack is its own again as soon as the guest runs.
-  if (vm_.session().running()) return {};
-  const auto memory = model_.memory(actor.thread.process);
-  const auto word = read_as<std::uint32_t>(*memory, Va{value} + at.offset);
-  return word ? std::optional<std::uint64_t>(*word) : std::nullopt;
+std::optional<std::uint64_t> SyscallLog::argument(const os::ArgAt& at, const EntryTrap& entry,
+                                                  unsigned vcpu, VirtualMemory* memory) {
+  const SyscallAbi& abi = *entry.abi;
+  const std::uint64_t value = vm_.guest().reg_or_zero(vcpu, at.reg);
+  if (abi.saved_number) return saved_word(value, at.offset) & mask_of(abi);
+  if (!at.in_memory) return value & mask_of(abi);
+  if (memory == nullptr) return {};
+  std::uint64_t word = 0;
+  const auto bytes = std::as_writable_bytes(std::span(&word, 1)).first(abi.word);
+  const Va place = base_of(at, entry, vcpu) + at.offset;
+  return memory->read(place, bytes) ? std::optional(word) : std::nullopt;
+}
+
+// The caller's register, which the entry may have changed by now.
+Va SyscallLog::base_of(const os::ArgAt& at, const EntryTrap& entry, unsigned vcpu) {
+  StoppedGuest& guest = vm_.guest();
+  if (entry.saved_sp && at.reg == guest.machine().sp && guest.pc(vcpu) != entry.stop_pc) {
+    const auto saved = read_as<std::uint64_t>(model_.kernel_memory(), *entry.saved_sp);
+    if (saved) return Va{*saved};
+  }
+  return Va{(guest.reg_or_zero(vcpu, at.reg) - entry.advanced) & mask_of(*entry.abi)};
 }
 
 // Allocators map and unmap anonymous memory all day; no module comes or goes with it.

@@ -39,10 +39,11 @@ class SyscallLog {
   std::optional<LoggedCall> take(const SyscallEvent& call, const os::SyscallAbi& abi,
                                  const Actor& actor);
   [[nodiscard]] std::uint64_t saved_word(std::uint64_t frame, std::uint16_t offset);
-  [[nodiscard]] SyscallEvent read(const os::SyscallAbi& abi, const Actor& actor);
-  [[nodiscard]] std::optional<std::uint64_t> argument(const os::ArgAt& at,
-                                                      const os::SyscallAbi& abi, const Actor& actor,
-                                                      std::uint64_t mask);
+  [[nodiscard]] SyscallEvent read(const EntryTrap& entry, const Actor& actor);
+  // `memory` is the caller's; null: it cannot be read now.
+  [[nodiscard]] std::optional<std::uint64_t> argument(const os::ArgAt& at, const EntryTrap& entry,
+                                                      unsigned vcpu, VirtualMemory* memory);
+  [[nodiscard]] Va base_of(const os::ArgAt& at, const EntryTrap& entry, unsigned vcpu);
   [[nodiscard]] bool may_move_modules(os::Effect effect, const os::SyscallAbi& abi,
                                       const SyscallEvent& call, const os::Thread& thread);
 

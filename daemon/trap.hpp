@@ -23,8 +23,12 @@ namespace swat::daemon {
 struct EntryTrap {
   const os::SyscallAbi* abi;
   Va stop_pc;                    // where a vCPU stands when it is this entry that stopped it
-  std::optional<Va> late_pc;     // or here, when the stub names it for a hit before (EntryStore)
+  std::vector<Va> late_pcs;      // or here, when the stub names it for a hit before (EntryStore)
   std::optional<unsigned> vcpu;  // a per-CPU point belongs to one vCPU; nullopt: to all
+  // By then the entry has added so much to the register that leads to arguments in memory.
+  std::uint64_t advanced = 0;
+  // Where it has stored the caller's stack pointer, before it takes its own.
+  std::optional<Va> saved_sp = {};
 };
 
 // The handler of a syscall is being looked up in the kernel's table, or is about to run.

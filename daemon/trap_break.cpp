@@ -24,7 +24,7 @@ class BreakKind final : public TrapKind {
   Result<std::vector<Trap>> returns(os::OsModel& model) const override {
     std::vector<Trap> traps;
     for (const os::SyscallEntry& entry : SWAT_TRY(model.syscall_entries())) {
-      if (is_arm(entry.kind) || model.word_bytes() == 4) {
+      if (has_other_ways_out(entry.kind) || model.word_bytes() == 4) {
         return fail(Errc::kUnsupported, "the ways out of this kernel are not known yet");
       }
       const auto points = os::x86::find_exit_points(model.kernel_memory(), entry.address);
@@ -51,11 +51,11 @@ class BreakKind final : public TrapKind {
   }
 
  private:
-  static bool is_arm(os::SyscallEntry::Kind kind) {
+  static bool has_other_ways_out(os::SyscallEntry::Kind kind) {
     using Kind = os::SyscallEntry::Kind;
-    constexpr std::array kOfArm = {Kind::kSvc, Kind::kAssemblySvc, Kind::kArmSvc,
-                                   Kind::kArmOabiSvc};
-    return std::ranges::find(kOfArm, kind) != kOfArm.end();
+    constexpr std::array kKinds = {Kind::kSvc, Kind::kAssemblySvc, Kind::kArmSvc, Kind::kArmOabiSvc,
+                                   Kind::kNtSyscall};
+    return std::ranges::find(kKinds, kind) != kKinds.end();
   }
 
   static void add(std::vector<Trap>& traps, const gdbproto::Point& point) {

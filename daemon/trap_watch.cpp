@@ -22,8 +22,9 @@ class WatchKind final : public TrapKind {
     if (os::machine_of(guest.architecture()).stops_before_access) {
       return fail(Errc::kUnsupported, "the entry's first access is not known on this architecture");
     }
-    // 32-bit kernels since 4.16 load TSS.sp1 where SYSENTER leads, which no processor does. But
-    // their processors read TSS.sp0 at an interrupt, and that is in the same page: while a hit is
+    if (entry.kind == os::SyscallEntry::Kind::kNtSysenter) return arm_read(model, *abi, entry);
+    // 32-bit Linux since 4.16 loads TSS.sp1 where SYSENTER leads, which no processor does. But
+    // its processors read TSS.sp0 at an interrupt, and that is in the same page: while a hit is
     // pending, a read of any word of a watched page aborts QEMU. (7.2.22, Debian's 6.1, within
     // seconds)
     if (model.word_bytes() == 4) {
@@ -34,7 +35,7 @@ class WatchKind final : public TrapKind {
     for (unsigned vcpu = 0; vcpu < guest.vcpu_count(); ++vcpu) {
       const Va word = SWAT_TRY(model.per_cpu_base(vcpu)) + store.gs_offset;
       traps.push_back({{gdbproto::PointKind::kWriteWatch, word, store.size_bytes},
-                       EntryTrap{abi, store.stop_pc, store.late_pc, vcpu}});
+                       EntryTrap{abi, store.stop_pc, store.late_pcs, vcpu, 0, word}});
     }
     return traps;
   }
@@ -61,6 +62,14 @@ class WatchKind final : public TrapKind {
   }
 
  private:
+  // The read of a word that all vCPUs share.
+  static Result<std::vector<Trap>> arm_read(os::OsModel& model, const os::SyscallAbi& abi,
+                                            const os::SyscallEntry& entry) {
+    const auto read = SWAT_TRY(os::x86::find_entry_read(model.kernel_memory(), entry.address));
+    return std::vector<Trap>{{{gdbproto::PointKind::kReadWatch, read.word, read.size_bytes},
+                              EntryTrap{&abi, read.stop_pc, read.late_pcs, {}, read.advanced}}};
+  }
+
   // The entry path's read of a word of its own, by whichever vCPU.
   static Result<std::vector<Trap>> arm_literal(os::OsModel& model, const os::SyscallAbi& abi,
                                                const os::SyscallEntry& entry) {

@@ -46,7 +46,8 @@ Result<> WatchStopsBehind::on_watch_of(const Actor& actor, Va watch) {
 Result<> WatchStopsBehind::on_entry(const Actor& actor, const std::vector<const Trap*>& traps) {
   const unsigned vcpu = actor.scene.vcpu;
   gdbproto::Session& session = with_.vm.session();
-  const bool in_one_write = with_.recorder.may_run_from_entry();
+  const auto* first = std::get_if<EntryTrap>(&traps.front()->what);
+  const bool in_one_write = first != nullptr && with_.recorder.may_run_from_entry(*first->abi);
   if (in_one_write) {
     const auto changes = with_.recorder.returns().at_entry(actor);
     with_.vm.guest().remember(

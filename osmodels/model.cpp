@@ -2,6 +2,7 @@
 
 #include "osmodels/linux/linux_model.hpp"
 #include "osmodels/linux/structure_free_model.hpp"
+#include "osmodels/syscall_abi.hpp"
 #include "osmodels/windows/windows_model.hpp"
 
 namespace swat::os {
@@ -85,6 +86,10 @@ std::vector<Module> modules_of(const std::vector<Mapping>& mappings) {
   }
   close();
   return modules;
+}
+
+std::string_view OsModel::syscall_name(const SyscallAbi& abi, std::uint64_t number) {
+  return os::syscall_name(abi, number);
 }
 
 const std::vector<OsProbe>& os_probes() {

@@ -79,6 +79,8 @@ struct SyscallEntry {
     kCompatSyscall,
     kSysenter,
     kInt80,
+    kNtSyscall,  // of Windows, as the two behind it
+    kNtSysenter,
     kInt2e,
     kSvc,
     kCompatSvc,    // of 32-bit callers on AArch64
@@ -89,6 +91,8 @@ struct SyscallEntry {
   Va address;            // first instruction
   std::string found_by;  // "device state", "kernel symbol entry_SYSCALL_64", ...
 };
+
+struct SyscallAbi;  // osmodels/syscall_abi.hpp
 
 // How the kernel goes on from an entry to what handles the call.
 struct SyscallDispatch {
@@ -196,6 +200,8 @@ class OsModel {
     return fail(Errc::kUnsupported, "no guess at the thread");
   }
   [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
+  // "" if unknown. What it refers to outlives the events of this guest; reads nothing.
+  [[nodiscard]] virtual std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
   // Of 64-bit callers, or of 32-bit ones. kUnsupported: this model, or this kernel, does not tell.
   [[nodiscard]] virtual Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(
       [[maybe_unused]] bool compat) {

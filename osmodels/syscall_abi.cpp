@@ -3,13 +3,16 @@
 #include <algorithm>
 
 #include "osmodels/linux/syscalls.hpp"
+#include "osmodels/windows/syscalls.hpp"
 
 namespace swat::os {
 
 const SyscallAbi* find_abi(SyscallEntry::Kind entry) {
-  const auto abis = linux_os::syscall_abis();
-  const auto abi = std::ranges::find(abis, entry, &SyscallAbi::entry);
-  return abi == abis.end() ? nullptr : &*abi;
+  for (const auto abis : {linux_os::syscall_abis(), windows::syscall_abis()}) {
+    const auto abi = std::ranges::find(abis, entry, &SyscallAbi::entry);
+    if (abi != abis.end()) return &*abi;
+  }
+  return nullptr;
 }
 
 std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
@@ -22,9 +25,11 @@ std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
 }
 
 Effect effect_of(std::string_view name) {
-  const auto rows = linux_os::syscall_effects();
-  const auto row = std::ranges::find(rows, name, &EffectRow::name);
-  return row == rows.end() ? Effect::kNone : row->effect;
+  for (const auto rows : {linux_os::syscall_effects(), windows::syscall_effects()}) {
+    const auto row = std::ranges::find(rows, name, &EffectRow::name);
+    if (row != rows.end()) return row->effect;
+  }
+  return Effect::kNone;
 }
 
 }  // namespace swat::os

@@ -1,5 +1,6 @@
 // Where the number and the arguments of a system call stand when a kernel is entered, and what
-// calls do to the process that makes them: rows of each system.
+// calls do to the process that makes them: rows of each system, in osmodels/linux and
+// osmodels/windows.
 #pragma once
 
 #include <array>
@@ -41,6 +42,7 @@ struct SyscallAbi {
   std::optional<std::uint16_t> saved_number = {};
   std::span<const NumberRange> more_names = {};
   bool may_be_in_instruction = false;  // the number: arm::number_in_instruction()
+  bool has_stack_arguments = false;    // which are read before the guest runs on
 };
 
 // The ABI of an entry; null: none.

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "osmodels/linux/kernel_locator.hpp"
+#include "osmodels/windows/code_search.hpp"
 #include "osmodels/x86/disassembler.hpp"
 
 namespace swat::os::windows {
@@ -83,6 +84,19 @@ std::optional<std::uint64_t> kernel_root_in_kpcr(VirtualMemory& space, Va entry)
   return {};
 }
 
+// Where nothing tells LSTAR: with shadowing the kernel's code that user mode has mapped, too, is of
+// one section, which has the handlers of interrupts. nullopt: there is no switch around this one.
+std::optional<std::uint64_t> kernel_root_in_kpcr_around(VirtualMemory& space, Va handler) {
+  constexpr std::uint64_t kMostOfSection = 128 << 10;
+  constexpr std::array<std::uint8_t, 8> kStart = {0x0f, 0x01, 0xf8, 0x65,   // swapgs
+                                                  0x48, 0x89, 0x24, 0x25};  // mov gs:[disp32],rsp
+  const VaRange around{handler - kMostOfSection, handler + kMostOfSection};
+  for (const Va entry : find_code(space, around, kStart, 8)) {
+    if (const auto disp = kernel_root_in_kpcr(space, entry)) return disp;
+  }
+  return {};
+}
+
 // In user mode the kernel's GS is what swapgs would bring.
 std::vector<Va> kernel_gs(GuestView& guest, unsigned vcpu) {
   constexpr std::uint64_t kLowestKernel = 0xffff'8000'0000'0000;
@@ -101,7 +115,13 @@ std::vector<Pa> candidate_roots(GuestView& guest, unsigned vcpu, const PageGeome
   if (!cr3) return roots;
   roots.push_back(root_of(geometry, *cr3));
   AddressSpace space(guest.ram(), geometry, roots.front());
-  const auto disp = tables.lstar ? kernel_root_in_kpcr(space, *tables.lstar) : std::nullopt;
+  std::optional<std::uint64_t> disp;
+  const auto gate = read_idt_gate(space, tables.idt_base, kVectors[0], 8);
+  if (tables.lstar) {
+    disp = kernel_root_in_kpcr(space, *tables.lstar);
+  } else if (gate && va_bits_of(geometry) > 32) {
+    disp = kernel_root_in_kpcr_around(space, gate->target);
+  }
   if (!disp) return roots;
   for (const Va kpcr : kernel_gs(guest, vcpu)) {
     const auto root = read_as<std::uint64_t>(space, kpcr + *disp);

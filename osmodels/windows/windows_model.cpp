@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 
 #include "osmodels/linux/kernel_locator.hpp"
 #include "osmodels/page_table.hpp"
@@ -9,6 +10,8 @@
 #include "osmodels/windows/kernel_locator.hpp"
 #include "osmodels/windows/loader_list.hpp"
 #include "osmodels/windows/processes.hpp"
+#include "osmodels/windows/service_names.hpp"
+#include "osmodels/windows/syscall_entries.hpp"
 
 namespace swat::os {
 namespace {
@@ -123,8 +126,11 @@ class WindowsModel final : public OsModel {
     const ProcessEntry entry = SWAT_TRY(windows::read_process(space_, process.object));
     const auto memory = this->memory(process);
     std::vector<Mapping> mappings;
-    const auto images = SWAT_TRY(windows::read_loader_list(*memory, entry.peb, word_bytes()));
-    for (const windows::LoadedImage& image : images) mappings.push_back(mapping_of(image));
+    for (const windows::LoadedImage& image :
+         SWAT_TRY(windows::read_loader_list(*memory, entry.peb, word_bytes()))) {
+      mappings.push_back(mapping_of(image));
+      learn_names(*memory, mappings.back());
+    }
     std::ranges::sort(mappings, {}, [](const Mapping& m) { return m.range.start; });
     return mappings;
   }
@@ -144,8 +150,14 @@ class WindowsModel final : public OsModel {
     return kpcrs_.emplace(vcpu, kpcr).first->second;
   }
 
+  // Also learns what system calls are called, as it is about to be asked.
   Result<std::vector<SyscallEntry>> syscall_entries() override {
-    return fail(Errc::kUnsupported, "system calls of Windows are not traced yet");
+    learn_names();
+    return windows::find_syscall_entries(guest_, memory_, found_.kernel.image.layout(),
+                                         word_bytes());
+  }
+  std::string_view syscall_name(const SyscallAbi&, std::uint64_t number) override {
+    return names_.name(number);
   }
   // The loader's list tells, whenever it is asked.
   bool sees_touched_pages_only() const override { return true; }
@@ -167,11 +179,25 @@ class WindowsModel final : public OsModel {
     return mapping;
   }
 
+  // From every process, until each DLL has been read as a whole.
+  void learn_names() {
+    const auto ring = windows::read_ring(space_, found_.system);
+    if (!ring) return;
+    for (const ProcessEntry& entry : *ring) (void)mappings(entry.process);
+  }
+  void learn_names(VirtualMemory& memory, const Mapping& image) {
+    const Module module{image.range, image.range.start, image.path, image.file_id};
+    if (!windows::ServiceNames::are_in(module.name()) || learned_.contains(image.path)) return;
+    if (names_.learn(memory, module.base, word_bytes())) learned_.insert(image.path);
+  }
+
   GuestView& guest_;
   Findings found_;
   AddressSpace memory_;  // the System process's
   KernelSpace space_;
   std::map<unsigned, Va> kpcrs_;  // by vCPU; they stay where they are
+  windows::ServiceNames names_;
+  std::set<std::string> learned_;  // paths of DLLs that have been read as a whole
 };
 
 }  // namespace

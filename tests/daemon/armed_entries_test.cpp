@@ -9,10 +9,11 @@ using gdbproto::PointKind;
 
 constexpr Va kStop{0xffffffff81e0008c};
 constexpr Va kLate{0xffffffff81e00095};
+constexpr Va kOtherLate{0xffffffff81e00098};
 
 Trap watch_of(unsigned vcpu) {
   return {{PointKind::kWriteWatch, Va{0xffff888000006014} + vcpu * 0x100000, 8},
-          EntryTrap{nullptr, kStop, kLate, vcpu}};
+          EntryTrap{nullptr, kStop, {kLate, kOtherLate}, vcpu}};
 }
 
 TEST(ArmedEntries, OfAnotherVcpuSayNothingOfThisOne) {
@@ -26,7 +27,15 @@ TEST(ArmedEntries, AreMetLateOnlyByWhoHasStoppedByItself) {
   const ArmedEntries entries({watch_of(0)});
   EXPECT_EQ(entries.behind(0, kLate, false), nullptr);
   EXPECT_NE(entries.behind(0, kLate, true), nullptr);
+  EXPECT_NE(entries.behind(0, kOtherLate, true), nullptr);
   EXPECT_EQ(entries.behind(0, kLate + 1, true), nullptr);
+}
+
+TEST(ArmedEntries, OfAWordThatAllShareSayItOfEachVcpu) {
+  const ArmedEntries entries(
+      {{{PointKind::kReadWatch, Va{0xffdf0304}, 4}, EntryTrap{nullptr, kStop, {}, {}}}});
+  EXPECT_NE(entries.behind(0, kStop, false), nullptr);
+  EXPECT_NE(entries.behind(3, kStop, false), nullptr);
 }
 
 TEST(ArmedEntries, AreWatchesAlone) {

@@ -12,6 +12,8 @@ using gdbproto::Point;
 using gdbproto::PointKind;
 using Kind = os::SyscallEntry::Kind;
 
+constexpr Kind kWithoutAbi{99};
+
 constexpr Va kEntry{0xffffffff81e00080};
 constexpr Va kIntEntry{0xffffffff81e01000};
 
@@ -82,7 +84,7 @@ TEST(BreakKind, CannotBreakOnSlots) {
 TEST(BothKinds, RefuseAnEntryWithoutAnAbi) {
   Guest guest;
   for (const TrapKind* kind : trap_kinds()) {
-    EXPECT_FALSE(kind->entry(guest.view, guest.model, {Kind::kInt2e, kEntry, "test"}, {}))
+    EXPECT_FALSE(kind->entry(guest.view, guest.model, {kWithoutAbi, kEntry, "test"}, {}))
         << kind->name();
   }
 }
@@ -379,7 +381,7 @@ TEST(Planner, KnowsWhatToFallBackTo) {
 
 TEST(Planner, FailsForAnEntryThatNoKindCanTrap) {
   Guest guest;
-  guest.model.entries = {{Kind::kInt2e, kEntry, "test"}};
+  guest.model.entries = {{kWithoutAbi, kEntry, "test"}};
   EXPECT_FALSE(Planner::for_accelerator(false, "")->entries(guest.view, guest.model));
 }
 

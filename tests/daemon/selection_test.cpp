@@ -59,6 +59,12 @@ TEST(SyscallFilter, KnowsNamesOfEitherWordSize) {
   EXPECT_TRUE(syscalls("arch_prctl").wants("arch_prctl"));  // both
 }
 
+TEST(SyscallFilter, TakesNamesOfWindowsAsTheyAre) {
+  EXPECT_TRUE(syscalls("NtClose,NtUserGetKeyState").wants("NtClose"));
+  for (const char* text : {"Nt", "NtCl-se", "Ntclose", "ZwClose"}) {
+    EXPECT_FALSE(SyscallFilter::parse(text)) << text;
+  }
+}
 TEST(SyscallFilter, KnowsAClass) {
   const SyscallFilter filter = syscalls("%process,open");
   EXPECT_TRUE(filter.wants("execve"));

@@ -8,7 +8,9 @@
 #include "osmodels/linux/dispatch_arm.hpp"
 #include "osmodels/linux/kernel_layout.hpp"
 #include "osmodels/linux/syscall_dispatch.hpp"
+#include "osmodels/windows/accessors.hpp"
 #include "osmodels/x86/block_exit.hpp"
+#include "osmodels/x86/entry_path.hpp"
 #include "osmodels/x86/exit_path.hpp"
 #include "osmodels/x86/page_table_writes.hpp"
 #include "osmodels/x86/syscall_frame.hpp"
@@ -36,6 +38,8 @@ const symbols::SymbolTable& functions() {
 void fuzz_x86(SpanMemory& code, VaRange whole) {
   if (const auto exits = os::x86::find_exit_points(code, kCode)) require(!exits->empty());
   static_cast<void>(os::x86::find_syscall_frame(code, kCode));
+  static_cast<void>(os::x86::find_entry_store(code, kCode));
+  static_cast<void>(os::x86::find_entry_read(code, kCode));
   for (const Va end : os::x86::ends_of_page_table_writes(code, whole)) {
     require(end > whole.start && end <= whole.end);
   }
@@ -43,6 +47,9 @@ void fuzz_x86(SpanMemory& code, VaRange whole) {
     static_cast<void>(os::x86::jumps_to(code, kCode + kFunctionBytes, kCode, bits));
   }
   for (const unsigned word_bytes : {4U, 8U}) {
+    if (const auto path = os::windows::follow_accessor(code, kCode, word_bytes)) {
+      require(path->added < 0x10000 && path->loads.size() < 32);
+    }
     os::KernelLayout layout = os::kX86_64Layout;
     layout.word_bytes = word_bytes;
     for (const bool compat : {false, true}) {

@@ -65,7 +65,7 @@ TEST_P(DebianKernel, StopsLateWhereTheJumpBehindTheStoreLeads) {
   CodeMemory kernel = CodeMemory::of_hex(GetParam().entry, GetParam().code);
   const auto store = find_entry_store(kernel, GetParam().entry);
   ASSERT_TRUE(store);
-  EXPECT_EQ(store->late_pc, GetParam().stop_pc + 2 + 0x12) << GetParam().version;
+  EXPECT_EQ(store->late_pcs, std::vector{GetParam().stop_pc + 2 + 0x12}) << GetParam().version;
 }
 
 // The same with `jmp` patched to a nop: mov %cr3,%rsp; nops; and; mov %rsp,%cr3.
@@ -74,7 +74,8 @@ TEST(EntryPath, StopsLateBehindTheSwitchOfPageTables) {
   std::string code = kernel_510.code;
   code.replace(code.find("eb 12"), 5, "66 90");
   CodeMemory kernel = CodeMemory::of_hex(kernel_510.entry, code);
-  EXPECT_EQ(find_entry_store(kernel, kernel_510.entry)->late_pc, kernel_510.stop_pc + 2 + 0x12);
+  EXPECT_EQ(find_entry_store(kernel, kernel_510.entry)->late_pcs,
+            std::vector{kernel_510.stop_pc + 2 + 0x12});
 }
 
 TEST(EntryPath, HasNoLateStopWhereTheCodeEndsOtherwise) {
@@ -82,7 +83,7 @@ TEST(EntryPath, HasNoLateStopWhereTheCodeEndsOtherwise) {
   CodeMemory kernel(Va{0x1000}, {0x65, 0x48, 0x89, 0x24, 0x25, 0x10, 0x00, 0x00, 0x00, 0xc3, 0x90,
                                  0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
                                  0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
-  EXPECT_EQ(find_entry_store(kernel, Va{0x1000})->late_pc, std::nullopt);
+  EXPECT_EQ(find_entry_store(kernel, Va{0x1000})->late_pcs, std::vector<Va>{});
 }
 
 constexpr Va kEntry{0xfffff80000001000};
@@ -93,6 +94,61 @@ TEST(EntryPath, FindsTheStoreOfWindows) {
                              0x00, 0x65, 0x48, 0x8b, 0x24, 0x25, 0xa8, 0x01, 0x00, 0x00, 0x6a,
                              0x2b, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90});
   EXPECT_EQ(find_entry_store(kernel, kEntry)->gs_offset, 0x10u);
+}
+
+// KiSystemCall64Shadow: ...; mov %gs:0x9000,%rsp; btl $1,%gs:0x9018; jb 1f; mov %rsp,%cr3; 1:
+TEST(EntryPath, StopsLateOnEitherWayOfABranch) {
+  const std::string code =
+      "0f 01 f8 65 48 89 24 25 10 90 00 00 65 48 8b 24 25 00 90 00 00 65 0f ba 24 25 18 90 00 00 "
+      "01 72 03 0f 22 dc 65 48 8b 24 25 08 90 00 00 6a 2b 90 90 90 90 90 90 90 90 90 90 90 90";
+  CodeMemory kernel = CodeMemory::of_hex(kEntry, code);
+  const auto store = find_entry_store(kernel, kEntry);
+  ASSERT_TRUE(store) << store.error().what;
+  EXPECT_EQ(store->gs_offset, 0x9010u);
+  EXPECT_EQ(store->late_pcs, (std::vector{kEntry + 0x21, kEntry + 0x24}));
+}
+
+// --- KiFastCallEntry
+
+constexpr Va kFastCall{0x80541770};
+
+// mov $0x23,%ecx; push $0x30; pop %fs; mov %ecx,%ds; mov %ecx,%es; mov 0xffdff040,%ecx; mov
+// 4(%ecx),%esp; push $0x23; push %edx; pushf; push $2; add $8,%edx; popf; orb $2,1(%esp); push
+// $0x1b; push 0xffdf0304; push $0; push %ebp; jmp to where int $0x2e comes, too
+constexpr const char* kFastCallCode =
+    "b9 23 00 00 00 6a 30 0f a1 8e d9 8e c1 8b 0d 40 f0 df ff 8b 61 04 6a 23 52 9c 6a 02 83 c2 08 "
+    "9d 80 4c 24 01 02 6a 1b ff 35 04 03 df ff 6a 00 55 eb 10 90 90 90 90 90 90 90 90 90 90 90 90 "
+    "90 90 90 90 90 90 90 90 90 90 90 90 90";
+
+TEST(EntryPath, FindsThePushOfSystemCallReturn) {
+  CodeMemory kernel = CodeMemory::of_hex(kFastCall, kFastCallCode);
+  const auto read = find_entry_read(kernel, kFastCall);
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(read->word, Va{0xffdf0304});
+  EXPECT_EQ(read->size_bytes, 4u);
+  EXPECT_EQ(read->stop_pc, kFastCall + 0x2d);
+  EXPECT_EQ(read->advanced, 8u);
+  EXPECT_EQ(read->late_pcs, std::vector{kFastCall + 0x32 + 0x10});
+}
+
+// ReactOS takes it from where processes have it, and leaves edx alone.
+TEST(EntryPath, FindsThePushInOtherCodeThanWindowsOwn) {
+  // push $0x23; push %edx; pushf; push $0x1b; push 0x7ffe0304; ret
+  CodeMemory kernel = CodeMemory::of_hex(
+      kFastCall,
+      "6a 23 52 9c 6a 1b ff 35 04 03 fe 7f c3 90 90 90 90 90 90 90 90 90 90 90 90 90 90");
+  const auto read = find_entry_read(kernel, kFastCall);
+  ASSERT_TRUE(read) << read.error().what;
+  EXPECT_EQ(read->word, Va{0x7ffe0304});
+  EXPECT_EQ(read->advanced, 0u);
+}
+
+TEST(EntryPath, TakesNoOtherPushForIt) {
+  // push 0xffdf0300; push %fs:0xffdf0304; ret
+  CodeMemory kernel = CodeMemory::of_hex(
+      kFastCall,
+      "ff 35 00 03 df ff 64 ff 35 04 03 df ff c3 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90 90");
+  EXPECT_EQ(find_entry_read(kernel, kFastCall).error().code, Errc::kNotFound);
 }
 
 TEST(EntryPath, WrapsAnOffsetBelowTheBaseModulo2To64) {

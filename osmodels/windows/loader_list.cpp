@@ -89,6 +89,14 @@ Result<std::string> read_unicode_string(VirtualMemory& memory, Va at, unsigned w
   return to_utf8(SWAT_TRY(read_bytes(memory, buffer, length)));
 }
 
+Result<Va> find_peb32(VirtualMemory& kernel, Va wow64) {
+  constexpr std::uint64_t kUserEnd = std::uint64_t{1} << 32;
+  if (wow64.value < kUserEnd) return wow64;
+  const Va peb{SWAT_TRY(read_as<std::uint64_t>(kernel, wow64))};
+  if (peb.value < kUserEnd) return peb;
+  return fail(Errc::kBadImage, "a 32-bit process without its PEB", wow64.value);
+}
+
 Result<std::vector<LoadedImage>> read_loader_list(VirtualMemory& memory, Va peb,
                                                   unsigned word_bytes) {
   const LoaderLayout& layout = kLayouts[word_bytes == 8 ? 1 : 0];

@@ -21,6 +21,11 @@ struct LoadedImage {
 [[nodiscard]] Result<std::vector<LoadedImage>> read_loader_list(VirtualMemory& memory, Va peb,
                                                                 unsigned word_bytes);
 
+// The 32-bit PEB of a 32-bit process on a 64-bit kernel, whose EPROCESS has `wow64`: that PEB
+// itself (6.1 to 10.0.10240), or an object of the kernel's that begins with it.
+// [PsGetProcessWow64Process; WOW64_PROCESS, EWOW64PROCESS] kBadImage: neither.
+[[nodiscard]] Result<Va> find_peb32(VirtualMemory& kernel, Va wow64);
+
 // A UNICODE_STRING as UTF-8; what is no UTF-16 becomes U+FFFD.
 [[nodiscard]] Result<std::string> read_unicode_string(VirtualMemory& memory, Va at,
                                                       unsigned word_bytes);

@@ -126,8 +126,10 @@ class WindowsModel final : public OsModel {
     const ProcessEntry entry = SWAT_TRY(windows::read_process(space_, process.object));
     const auto memory = this->memory(process);
     std::vector<Mapping> mappings;
-    for (const windows::LoadedImage& image :
-         SWAT_TRY(windows::read_loader_list(*memory, entry.peb, word_bytes()))) {
+    for (const windows::LoadedImage& image : SWAT_TRY(images_of(entry, *memory))) {
+      const bool is_known = std::ranges::any_of(
+          mappings, [&](const Mapping& known) { return known.range.start == image.base; });
+      if (is_known) continue;
       mappings.push_back(mapping_of(image));
       learn_names(*memory, mappings.back());
     }
@@ -164,6 +166,17 @@ class WindowsModel final : public OsModel {
   void forget() override { memory_.forget(); }
 
  private:
+  // The program of a 32-bit process is in both of its loaders' lists.
+  Result<std::vector<windows::LoadedImage>> images_of(const ProcessEntry& entry,
+                                                      VirtualMemory& memory) {
+    auto images = SWAT_TRY(windows::read_loader_list(memory, entry.peb, word_bytes()));
+    if (entry.wow64.is_null()) return images;
+    const Va peb = SWAT_TRY(windows::find_peb32(memory_, entry.wow64));
+    const auto narrow = SWAT_TRY(windows::read_loader_list(memory, peb, 4));
+    images.insert(images.end(), narrow.begin(), narrow.end());
+    return images;
+  }
+
   // The same path, size and entry: the same file, as long as nobody replaces it in a running
   // system.
   static Mapping mapping_of(const windows::LoadedImage& image) {

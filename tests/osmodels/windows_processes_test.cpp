@@ -163,6 +163,16 @@ TEST(WindowsLoaderList, LeavesAListWithoutAnEnd) {
   EXPECT_EQ(read_loader_list(memory, Va{kPeb}, 8).error().code, Errc::kFault);
 }
 
+TEST(WindowsLoaderList, IsFoundOfA32BitProcess) {
+  constexpr std::uint64_t kObject = 0xffff'e000'0000'7000;
+  test::WordMemory kernel;
+  kernel.store(kObject, 0x7efd'e000);
+  EXPECT_EQ(find_peb32(kernel, Va{0x7efd'e000}), Va{0x7efd'e000});
+  EXPECT_EQ(find_peb32(kernel, Va{kObject}), Va{0x7efd'e000});
+  kernel.store(kObject, kObject);
+  EXPECT_EQ(find_peb32(kernel, Va{kObject}).error().code, Errc::kBadImage);
+}
+
 // A pair of surrogates, one alone, and a character of three bytes.
 TEST(WindowsLoaderList, ReadsAnyUtf16) {
   test::WordMemory memory;

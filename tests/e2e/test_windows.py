@@ -3,6 +3,7 @@ modules and functions is what the guest prints and what llvm-readobj says of the
 
 import json
 import unittest
+from collections import Counter
 
 import case
 import readobj
@@ -17,14 +18,14 @@ class Common:
     """For a TestCase with `build`, and the QEMU that it runs on if that is another than usual."""
 
     options = ()
-    qemu = None
+    qemu = processors = None
 
     @classmethod
     def setUpClass(cls):
         cls.row = BUILDS[cls.build]
         qemu = cls.qemu and program_beside(QEMU, cls.qemu)
         cls.guest = cls.enterClassContext(
-            NtGuest(cls.build, cls.row["processors"], qemu, options=cls.options))
+            NtGuest(cls.build, cls.processors or cls.row["processors"], qemu, options=cls.options))
 
     def tearDown(self):
         self.assertTrue(self.guest.alive(), self.guest.log())
@@ -38,9 +39,9 @@ class Common:
     def modules(self):
         """{pid: [(start, end, path)]} as the guest says."""
         modules = {}
-        for row in self.guest.said("MODULE"):
+        for row in self.guest.said("MODULE") + self.guest.said("MODULE32"):
             start = int(row["base"], 16)
-            modules.setdefault(int(row["pid"]), []).append(
+            modules.setdefault(int(row["pid"]), set()).add(
                 (start, start + int(row["size"], 16), row["path"]))
         return {pid: sorted(rows) for pid, rows in modules.items()}
 
@@ -110,9 +111,70 @@ class OtherNumberChecks(Common):
         self.assert_processes_and_modules()
 
 
+class TraceChecks(Common):
+    """Of every system call and every call through an import table the guest has its own count."""
+
+    traps = ()
+    qmp = True
+
+    def trace(self, *options):
+        connect = swatd.connection(self.guest, qmp=self.qmp)
+        return swatd.Trace(self.guest, *self.traps, *options, connect=connect)
+
+    def counted(self, trace):
+        """What the trace has: ({(pid, service): times}, {(pid, function): times} of programs)."""
+        self.assertEqual(trace.gaps(), [])
+        programs = {int(row["pid"]): row["path"].split("\\")[-1]
+                    for row in reversed(self.guest.said("MODULE"))}
+        services = Counter((e["pid"], e["name"]) for e in trace.events("syscall"))
+        calls = Counter((e["pid"], f"{e['module']}!{e['function']}") for e in trace.events("call")
+                        if e["caller_module"] == programs[e["pid"]])
+        return services, calls
+
+    def test_trace_is_exact(self):
+        services, calls = Counter(), Counter()
+        with self.trace() as trace:
+            for _ in range(ROUNDS):
+                called, served = self.guest.round()
+                services.update(served)
+                for (pid, how, function), times in called.items():
+                    calls[pid, function] += times if how == "iat" else 0
+                    calls[pid, JUMPS.get(function)] += times
+        found_services, found_calls = self.counted(trace)
+        self.assertEqual(found_services, services)
+        if not self.traps:  # breakpoints see no reads of slots
+            self.assertEqual(found_calls, +Counter(
+                {(pid, name): times for (pid, name), times in calls.items() if name}))
+        self.assert_arguments(trace)
+
+    def assert_arguments(self, trace):
+        """Those of story.py."""
+        expected = {"44": 100 * ROUNDS, "48": 30 * ROUNDS}
+        if self.row["arch"] == "x86":
+            expected["4c"] = 27 * ROUNDS  # by int 2e
+        self.assertEqual(Counter(e["args"][0] for e in trace.events("syscall", pid=500, name="NtClose")),
+                         expected)
+        query = trace.events("syscall", pid=500, name="NtQueryInformationProcess")
+        self.assertEqual({tuple(e["args"][:5]) for e in query}, {("ffffffff", "21", "22", "23", "24")})
+        mapped = trace.events("syscall", pid=704, name="NtMapViewOfSection")
+        self.assertEqual({tuple(e["args"]) for e in mapped}, {("31", "32", "33", "34", "35", "36")})
+
+    def test_lines_are_those_of_swat(self):
+        entry = {"x86": "sysenter", "x64": "syscall"}[self.row["arch"]]
+        with self.trace("-e", "trace=NtSetEvent", "--calls", "none") as trace:
+            self.guest.round()
+        number = next(n for n, name in enumerate(self.guest.facts["services"][0]) if name == "NtSetEvent")
+        tables = {int(row["pid"]): row["cr3"] for row in self.guest.said("PROCESS")}
+        self.assertEqual(Counter(trace.log()), {f"{tables[616]}: {entry} {number:x}": 40,
+                                                f"{tables[704]}: {entry} {number:x}": 33})
+
+
 # Another number for each architecture, whose row differs.
 OTHER_NUMBERS = {"xp_sp3": 3790, "win10_22h2": 7601}
 USUAL = {"xp_sp3", "win10_22h2"}
+# Wine's function jumps through a slot of its own DLL, and the program stays the caller.
+JUMPS = {"kernel32.dll!CloseHandle": "kernelbase.dll!CloseHandle"}
+ROUNDS = 5 if case.ALL else 2
 
 
 def load_tests(loader, _, __):
@@ -127,6 +189,12 @@ def load_tests(loader, _, __):
             continue
         add(build, WindowsChecks, build=build)
         add(f"{build}_scrambled", ScrambledChecks, build=build)
+        add(f"{build}_trace", TraceChecks, build=build)
+        add(f"{build}_break", TraceChecks, build=build, traps=("--traps", "break"))
+        # Then nothing tells the registers that have the entries' addresses.
+        add(f"{build}_without_qmp", TraceChecks, build=build, qmp=False)
+        if case.ALL and BUILDS[build]["processors"] > 1:
+            add(f"{build}_trace_on_one", TraceChecks, build=build, processors=1)
     for build, number in OTHER_NUMBERS.items():
         add(f"{build}_as_{number}", OtherNumberChecks, build=build, number=number,
             options=("--number", str(number)))

@@ -37,7 +37,7 @@ ALPHA = Program("alpha.exe", 500, 332, LIBRARIES, (
     ("iat", "ntdll.dll", YIELD, (), 10),
     ("iat", "kernel32.dll", "CloseHandle", (0x48,), 30),
     ("iat", "kernelbase.dll", "lstrlenA", ("a text",), 25),
-    ("pointer", "ntdll.dll", "NtQueryInformationProcess", (0xffffffff, 0, 0, 0, 0), 15),
+    ("pointer", "ntdll.dll", "NtQueryInformationProcess", (0xffffffff, 0x21, 0x22, 0x23, 0x24), 15),
     ("iat", "win32u.dll", "NtUserGetForegroundWindow", (), 20),
     ("iat", "ntdll.dll", "NtCreateUserProcess", (0,) * 11, 1),
 ), "alpha.exe -one \"a b\"")
@@ -55,7 +55,7 @@ GAMMA = Program("gamma.exe", 704, 500, ("ntdll.dll",), (
     ("iat", "ntdll.dll", "NtSetEvent", (0x58, 0), 33),
     ("iat", "ntdll.dll", YIELD, (), 5),
     ("iat", "ntdll.dll", "wcslen", ("Lwide",), 21),
-    ("iat", "ntdll.dll", "NtMapViewOfSection", (0,) * 10, 1),
+    ("iat", "ntdll.dll", "NtMapViewOfSection", tuple(range(0x31, 0x3b)), 1),
     ("iat", "ntdll.dll", "NtUnmapViewOfSection", (0, 0), 1),
 ))
 # Not there at first: see steps.py.

@@ -100,10 +100,9 @@ constexpr Descriptor kAllRights{Descriptor::Kind::kTable, {}, true, true, true};
 }  // namespace
 
 Result<Translation> AddressSpace::translate(Va at) {
-  const std::uint64_t offset = at.value % kPageBytes;
   if (const auto known = cache_.find(at.value / kPageBytes); known != cache_.end()) {
     Translation page = known->second;
-    page.at = page.at + offset;
+    page.at = page.at + at.value % kPageBytes;
     return page;
   }
   if (!is_canonical(geometry_, at)) return fail(Errc::kFault, "not an address", at.value);
@@ -114,7 +113,9 @@ Result<Translation> AddressSpace::translate(Va at) {
     const std::uint64_t raw = SWAT_TRY(entry(here.at, level, at));
     const Descriptor next = decode(geometry_, level, raw);
     if (next.kind == Descriptor::Kind::kAbsent) {
-      return fail(Errc::kFault, "page not present", at.value);
+      const auto page = page_of_absent(level, raw);
+      if (!page) return fail(Errc::kFault, "page not present", at.value);
+      return keep(at, {*page, kPageBytes, false, false, false});
     }
     here = {next.kind,
             next.at,
@@ -126,11 +127,7 @@ Result<Translation> AddressSpace::translate(Va at) {
     const std::uint64_t page_bytes = std::uint64_t{1} << shape.shift;
     const std::uint64_t below = at.value & ((page_bytes - 1) | here.repeated);
     const Pa page = here.at + (below & ~(kPageBytes - 1));
-    if (cache_.size() >= kMaxCachedPages) cache_.clear();
-    Translation found{page, page_bytes, here.user, here.writable, here.executable};
-    cache_[at.value / kPageBytes] = found;
-    found.at = found.at + offset;
-    return found;
+    return keep(at, {page, page_bytes, here.user, here.writable, here.executable});
   }
   return fail(Errc::kFault, "page table without leaves", at.value);  // no geometry has such a row
 }
@@ -144,6 +141,19 @@ Result<std::uint64_t> AddressSpace::entry(Pa table, std::size_t level, Va at) {
   if (got) return entry_of(geometry_, raw, 0);
   if (got.error().code != Errc::kFault) return tl::unexpected(got.error());
   return fail(Errc::kFault, "page table outside RAM", at.value);
+}
+
+std::optional<Pa> AddressSpace::page_of_absent(std::size_t level, std::uint64_t entry) const {
+  const bool is_last = level + 1 == geometry_.level_count;
+  return absent_page_ != nullptr && is_last ? absent_page_(entry) : std::nullopt;
+}
+
+// For the next time, and what it is for the byte at `at`.
+Translation AddressSpace::keep(Va at, Translation page) {
+  if (cache_.size() >= kMaxCachedPages) cache_.clear();
+  cache_[at.value / kPageBytes] = page;
+  page.at = page.at + at.value % kPageBytes;
+  return page;
 }
 
 Result<std::uint64_t> AddressSpace::absent_entry(Va at) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -51,13 +52,19 @@ struct Translation {
   bool executable;
 };
 
+// Where a page is that the guest's system has still in memory, though its entry (of the last level)
+// says that it is not present; nullopt: it has not.
+using AbsentPage = std::optional<Pa> (*)(std::uint64_t entry);
+
 // An address space: a root and its geometry over guest RAM. Translations are kept until
 // forget(): call it whenever the guest has run and user mappings may have changed.
 class AddressSpace final : public VirtualMemory {
  public:
-  // `ram` outlives this. `root` is the table's physical address, no flag bits.
-  AddressSpace(PhysicalMemory& ram, const PageGeometry& geometry, Pa root)
-      : ram_(ram), geometry_(geometry), root_(root) {}
+  // `ram` outlives this. `root` is the table's physical address, no flag bits. `absent_page`: null
+  // for systems that keep no such pages; what it finds can be read, and has no rights.
+  AddressSpace(PhysicalMemory& ram, const PageGeometry& geometry, Pa root,
+               AbsentPage absent_page = nullptr)
+      : ram_(ram), geometry_(geometry), root_(root), absent_page_(absent_page) {}
 
   [[nodiscard]] Pa root() const { return root_; }
   // kFault: not present, or the walk left RAM.
@@ -75,10 +82,14 @@ class AddressSpace final : public VirtualMemory {
  private:
   // Of the table on that level, the one that translates `at`.
   [[nodiscard]] Result<std::uint64_t> entry(Pa table, std::size_t level, Va at);
+  // Of an entry of that level that is absent.
+  [[nodiscard]] std::optional<Pa> page_of_absent(std::size_t level, std::uint64_t entry) const;
+  [[nodiscard]] Translation keep(Va at, Translation page);
 
   PhysicalMemory& ram_;
   const PageGeometry& geometry_;
   Pa root_;
+  AbsentPage absent_page_;
   std::unordered_map<std::uint64_t, Translation> cache_;  // by 4 KiB page number
 };
 

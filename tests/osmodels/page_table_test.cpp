@@ -5,6 +5,7 @@
 #include <string>
 
 #include "memory_fakes.hpp"
+#include "osmodels/windows/absent_pages.hpp"
 
 namespace swat::os {
 namespace {
@@ -133,6 +134,27 @@ TEST_P(PageTable, FaultsWhereAnyLevelIsNotPresent) {
     EXPECT_EQ(found.error().code, Errc::kFault);
     EXPECT_EQ(found.error().guest, GetParam().va);
   }
+}
+
+// [MMPTE_TRANSITION: bit 11, without bit 10, and the frame where a present entry has it]
+TEST_P(PageTable, ReadsAPageInTransition) {
+  constexpr std::uint64_t kTransition = 0x800;
+  constexpr std::uint64_t kPrototype = 0x400;
+  ram_.store(0x8000, std::uint32_t{0x600d});
+  const auto read = [&] {
+    AddressSpace windows(ram_, *find_geometry(GetParam().geometry), Pa{kRoot},
+                         windows::page_in_transition);
+    return read_as<std::uint32_t>(windows, va());
+  };
+  build(last(), 0x8000 | kTransition);
+  EXPECT_EQ(read(), 0x600dU);
+  EXPECT_EQ(space().translate(va()).error().code, Errc::kFault);
+  build(last(), 0x8000 | kTransition | kPrototype);
+  EXPECT_EQ(read().error().code, Errc::kFault);
+  build(last(), kRamBytes | kTransition);
+  EXPECT_EQ(read().error().code, Errc::kFault);
+  build(last() - 1, 0x8000 | kTransition);  // a table that is not present
+  EXPECT_EQ(read().error().code, Errc::kFault);
 }
 
 TEST_P(PageTable, FaultsWhereATableOrPageIsNotInRam) {

@@ -21,6 +21,7 @@ constexpr Member kMembers[] = {
     {"EPROCESS.ImageFileName", &WindowsOffsets::process_name},
     {"EPROCESS.Peb", &WindowsOffsets::process_peb},
     {"EPROCESS.Wow64Process", &WindowsOffsets::process_wow64, false},
+    {"EPROCESS.VadRoot", &WindowsOffsets::process_vad_root, false},
 };
 
 struct Comparison {

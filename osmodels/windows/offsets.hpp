@@ -23,6 +23,7 @@ struct WindowsOffsets {
   MemberOffset process_name;   // ImageFileName, of kImageNameBytes
   MemberOffset process_peb;    // null: System and its kind
   MemberOffset process_wow64;  // x64 alone; null: a 64-bit process
+  MemberOffset process_vad_root;
 
   friend bool operator==(const WindowsOffsets&, const WindowsOffsets&) = default;
 };

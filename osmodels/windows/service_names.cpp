@@ -10,7 +10,8 @@
 namespace swat::os::windows {
 namespace {
 
-constexpr std::string_view kDlls[] = {"ntdll.dll", "win32u.dll"};
+// Where the system has them: a program may bring its own.
+constexpr std::string_view kDlls[] = {"\\system32\\ntdll.dll", "\\system32\\win32u.dll"};
 constexpr std::uint32_t kMostNumbers = 0x4000;  // two bits for the table, twelve in it
 
 // How stubs begin: what stands before the number, and behind it.
@@ -33,9 +34,10 @@ bool has_at(std::span<const std::byte> code, std::size_t at,
   return std::ranges::equal(std::as_bytes(expected), code.subspan(at, expected.size()));
 }
 
-bool equals_without_case(std::string_view a, std::string_view b) {
+bool ends_without_case(std::string_view text, std::string_view end) {
   const auto lower = [](unsigned char c) { return std::tolower(c); };
-  return std::ranges::equal(a, b, {}, lower, lower);
+  if (text.size() < end.size()) return false;
+  return std::ranges::equal(text.substr(text.size() - end.size()), end, {}, lower, lower);
 }
 
 }  // namespace
@@ -54,9 +56,15 @@ std::optional<std::uint32_t> service_of_stub(std::span<const std::byte> code, un
   return {};
 }
 
-bool ServiceNames::are_in(std::string_view dll) {
+ServiceNames::ServiceNames(const SyscallBuild* build) {
+  if (build == nullptr) return;
+  tables_ = {syscall_names(*build, SyscallTable::kNt),
+             syscall_names(*build, SyscallTable::kWin32k)};
+}
+
+bool ServiceNames::are_in(std::string_view path) {
   return std::ranges::any_of(
-      kDlls, [&](std::string_view known) { return equals_without_case(known, dll); });
+      kDlls, [&](std::string_view known) { return ends_without_case(path, known); });
 }
 
 // Zw functions of a user's ntdll are the Nt ones by another name.
@@ -73,14 +81,21 @@ bool ServiceNames::learn(VirtualMemory& memory, Va base, unsigned word_bytes) {
       is_complete = false;
       continue;
     }
-    if (const auto number = service_of_stub(code, word_bytes)) names_.try_emplace(*number, e.name);
+    const auto number = service_of_stub(code, word_bytes);
+    if (!number) continue;
+    names_.try_emplace(*number, e.name);
+    const std::size_t table = *number >> kTableShift;
+    if (table < kTables) tables_[table].clear();
   }
   return is_complete;
 }
 
 std::string_view ServiceNames::name(std::uint64_t number) const {
-  const auto known = names_.find(number);
-  return known == names_.end() ? std::string_view{} : known->second;
+  if (const auto known = names_.find(number); known != names_.end()) return known->second;
+  const std::uint64_t table = number >> kTableShift;
+  const std::uint64_t index = number & ((1u << kTableShift) - 1);
+  return table < kTables && index < tables_[table].size() ? tables_[table][index]
+                                                          : std::string_view{};
 }
 
 }  // namespace swat::os::windows

@@ -1,14 +1,15 @@
 #include "osmodels/windows/windows_model.hpp"
 
-#include <functional>
 #include <map>
 #include <set>
 
 #include "osmodels/linux/kernel_locator.hpp"
 #include "osmodels/page_table.hpp"
+#include "osmodels/windows/absent_pages.hpp"
 #include "osmodels/windows/chosen_offsets.hpp"
 #include "osmodels/windows/kernel_locator.hpp"
 #include "osmodels/windows/loader_list.hpp"
+#include "osmodels/windows/process_images.hpp"
 #include "osmodels/windows/processes.hpp"
 #include "osmodels/windows/service_names.hpp"
 #include "osmodels/windows/syscall_entries.hpp"
@@ -20,8 +21,6 @@ using windows::KernelSpace;
 using windows::LocatedKernel;
 using windows::ProcessEntry;
 using Kind = SyscallEntry::Kind;
-
-constexpr std::uint64_t kPage = 4096;
 
 // What is known once the guest has been looked through.
 struct Findings {
@@ -105,9 +104,11 @@ class WindowsModel final : public OsModel {
   WindowsModel(GuestView& guest, Findings found)
       : guest_(guest),
         found_(std::move(found)),
-        memory_(guest.ram(), *found_.kernel.geometry, found_.root),
+        memory_(guest.ram(), *found_.kernel.geometry, found_.root, windows::page_in_transition),
         space_{memory_, *found_.kernel.geometry, found_.offsets, found_.kernel.word_bytes(),
-               found_.kernel.image.extent()} {}
+               found_.kernel.image.extent()},
+        images_(space_, windows::find_vad_shape(found_.build, space_.word_bytes)),
+        names_(windows::syscall_build_near(found_.build, space_.word_bytes)) {}
 
   std::string_view name() const override { return "windows"; }
   std::string version() const override { return found_.version; }
@@ -125,21 +126,18 @@ class WindowsModel final : public OsModel {
   Result<std::vector<Mapping>> mappings(const Process& process) override {
     const ProcessEntry entry = SWAT_TRY(windows::read_process(space_, process.object));
     const auto memory = this->memory(process);
-    std::vector<Mapping> mappings;
-    for (const windows::LoadedImage& image : SWAT_TRY(images_of(entry, *memory))) {
-      const bool is_known = std::ranges::any_of(
-          mappings, [&](const Mapping& known) { return known.range.start == image.base; });
-      if (is_known) continue;
-      mappings.push_back(mapping_of(image));
-      learn_names(*memory, mappings.back());
-    }
-    std::ranges::sort(mappings, {}, [](const Mapping& m) { return m.range.start; });
+    const auto loaded = images_of(entry, *memory);
+    std::vector<Mapping> mappings =
+        images_.of(process.object, loaded.value_or(std::vector<windows::LoadedImage>{}));
+    if (mappings.empty() && !loaded) return tl::unexpected(loaded.error());
+    for (const Mapping& mapping : mappings) learn_names(*memory, mapping);
     return mappings;
   }
 
   std::unique_ptr<VirtualMemory> memory(const Process& process) override {
     return std::make_unique<AddressSpace>(guest_.ram(), space_.geometry,
-                                          process.page_table.value_or(found_.root));
+                                          process.page_table.value_or(found_.root),
+                                          windows::page_in_transition);
   }
   VirtualMemory& kernel_memory() override { return memory_; }
 
@@ -177,21 +175,6 @@ class WindowsModel final : public OsModel {
     return images;
   }
 
-  // The same path, size and entry: the same file, as long as nobody replaces it in a running
-  // system.
-  static Mapping mapping_of(const windows::LoadedImage& image) {
-    Mapping mapping;
-    const std::uint64_t size = (image.size_bytes + kPage - 1) & ~(kPage - 1);
-    mapping.range = {image.base, image.base + size};
-    mapping.path = image.path;
-    mapping.readable = mapping.executable = true;
-    const std::string identity =
-        image.path + '\n' + std::to_string(size) + '\n' +
-        std::to_string(image.entry.is_null() ? 0 : image.entry - image.base);
-    mapping.file_id = std::hash<std::string>{}(identity) | 1;
-    return mapping;
-  }
-
   // From every process, until each DLL has been read as a whole.
   void learn_names() {
     const auto ring = windows::read_ring(space_, found_.system);
@@ -200,7 +183,7 @@ class WindowsModel final : public OsModel {
   }
   void learn_names(VirtualMemory& memory, const Mapping& image) {
     const Module module{image.range, image.range.start, image.path, image.file_id};
-    if (!windows::ServiceNames::are_in(module.name()) || learned_.contains(image.path)) return;
+    if (!windows::ServiceNames::are_in(module.path) || learned_.contains(image.path)) return;
     if (names_.learn(memory, module.base, word_bytes())) learned_.insert(image.path);
   }
 
@@ -208,6 +191,7 @@ class WindowsModel final : public OsModel {
   Findings found_;
   AddressSpace memory_;  // the System process's
   KernelSpace space_;
+  windows::ProcessImages images_;
   std::map<unsigned, Va> kpcrs_;  // by vCPU; they stay where they are
   windows::ServiceNames names_;
   std::set<std::string> learned_;  // paths of DLLs that have been read as a whole

@@ -139,8 +139,8 @@ class Memory:
                 for entry in entries]
 
     def images(self, eprocess):
-        """{first address: (last address, path without its drive)} of ranges that have a file, by the
-        tree of VADs."""
+        """{first address: (last address, path without its drive)} of ranges that have an image's file,
+        by the tree of VADs."""
         offsets, at = self.offsets, eprocess + self.offsets["EPROCESS.VadRoot"]
         if "MMVAD_SHORT.VadNode" in offsets:
             children = [offsets["RTL_BALANCED_NODE.Left"], offsets["RTL_BALANCED_NODE.Right"]]
@@ -154,9 +154,12 @@ class Memory:
                 continue
             waiting += [self.number(vad + child) for child in children]
             tag = vad - offsets["POOL_HEADER.__size__"] + offsets["POOL_HEADER.PoolTag"]
-            if self.read(tag, 4) == b"Vad ":
+            if self.read(tag, 4) != b"Vad ":
+                continue
+            area = self._area_of_vad(vad)
+            if self.field(area, "CONTROL_AREA.u", 4) & 0x20:  # MMSECTION_FLAGS.Image
                 found[self._vpn(vad, "StartingVpn")] = (self._vpn(vad, "EndingVpn") + PAGE - 1,
-                                                        self._path_of_vad(vad))
+                                                        self._path_of_area(area))
         return found
 
     def _vpn(self, vad, name):
@@ -165,10 +168,11 @@ class Memory:
         high = self.field(vad, f"MMVAD_SHORT.{name}High", 1)
         return (self.field(vad, f"MMVAD_SHORT.{name}", 4) | high << 32) * PAGE
 
-    def _path_of_vad(self, vad):
+    def _area_of_vad(self, vad):
         if "MMVAD.ControlArea" in self.offsets:
-            area = self.field(vad, "MMVAD.ControlArea")
-        else:
-            area = self.field(self.field(vad, "MMVAD.Subsection"), "SUBSECTION.ControlArea")
+            return self.field(vad, "MMVAD.ControlArea")
+        return self.field(self.field(vad, "MMVAD.Subsection"), "SUBSECTION.ControlArea")
+
+    def _path_of_area(self, area):
         file = self.field(area, "CONTROL_AREA.FilePointer") & ~(self.pointer * 2 - 1)
         return self.unicode(file + self.offsets["FILE_OBJECT.FileName"])

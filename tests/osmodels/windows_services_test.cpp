@@ -36,11 +36,21 @@ TEST(WindowsServiceStubs, AreNoOtherFunctions) {
   EXPECT_EQ(service_of("4c 8b d1 b8 0f 00 00 00 f6 04 25 08 03 fe 7f 01", 4), std::nullopt);
 }
 
+// In SWAT's published log of a Windows XP. [ispras/swat, docs/Introspection.md]
+TEST(WindowsServiceNames, AreThoseOfTheTablesUntilADllHasTold) {
+  const ServiceNames names(find_syscall_build("xp_sp3_x86"));
+  EXPECT_EQ(names.name(0xc8), "NtRequestWaitReplyPort");
+  EXPECT_EQ(names.name(0x1208), "NtUserSetInformationThread");
+  EXPECT_EQ(names.name(0x1fff), "");
+  EXPECT_EQ(names.name(std::uint64_t{1} << 40), "");
+  EXPECT_EQ(ServiceNames(nullptr).name(0xc8), "");
+}
+
 TEST(WindowsServiceNames, AreInTheseDllsOnly) {
-  EXPECT_TRUE(ServiceNames::are_in("NTDLL.DLL"));
-  EXPECT_TRUE(ServiceNames::are_in("win32u.dll"));
-  EXPECT_FALSE(ServiceNames::are_in("ntdll.dll.bak"));
-  EXPECT_FALSE(ServiceNames::are_in("kernel32.dll"));
+  EXPECT_TRUE(ServiceNames::are_in("C:\\WINDOWS\\System32\\NTDLL.DLL"));
+  EXPECT_TRUE(ServiceNames::are_in("\\Windows\\System32\\win32u.dll"));
+  EXPECT_FALSE(ServiceNames::are_in("C:\\malware\\ntdll.dll"));
+  EXPECT_FALSE(ServiceNames::are_in("C:\\Windows\\System32\\kernel32.dll"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ from kernel import put_text
 from memory import words
 
 TYPES = {"Type": 2, "Process": 7, "Thread": 8, "Event": 16, "File": 37}  # indices as in Windows 10
+SECTION_OF_IMAGE, SECTION_OF_FILE = 0x20, 0x80  # MMSECTION_FLAGS: bits 5 and 7
 COOKIE = 0x5a  # ObHeaderCookie, which a type's index is disguised with since 10.0
 
 
@@ -50,13 +51,14 @@ class Objects:
         put_text(self.pool, self.build.pointer, file.at("FileName"), path[2:])
         return at
 
-    def make_section(self, path):
+    def make_section(self, path, is_image):
         """What EPROCESS.SectionObject points to: (section, control area, file object)."""
         build, space = self.build, self.pool.space
         file = self.make_file(path)
         area_at = self.pool.allocate(build.layout.size("CONTROL_AREA"))
         area = Structure(space, build, "CONTROL_AREA", area_at)
         # Since Vista the low bits count references.
+        area["u"] = words(4, SECTION_OF_FILE | (SECTION_OF_IMAGE if is_image else 0))
         area["FilePointer"] = file | (0 if build.version < (6, 0) else 7 if build.pointer == 4 else 15)
         if build.version >= (10, 0):
             section = self.pool.allocate(build.layout.size("SECTION"))

@@ -2,12 +2,15 @@
 
 Windows has had three: XP's, whose nodes are the ranges themselves; from Server 2003 to 7 a table with
 a root node, whose right child is the tree; since 8.1 nodes of RTL_AVL_TREE. A range that belongs to no
-file has a shorter structure; the tag of its pool tells which.
+file has a shorter structure; the tag of its pool tells which. That a file is mapped as an image, and not
+as data, its control area tells.
 """
 
 from builds import SHARED_USER_DATA, Structure
 from memory import PAGE, pages, words
 from side import HEAP_SIZE, STACK_SIZE
+
+DATA_FILE = "C:\\WINDOWS\\system32\\locale.nls"  # which each process has behind its heap
 
 
 class VadMaker:
@@ -17,7 +20,7 @@ class VadMaker:
 
     def file(self, path):
         if path not in self.files:
-            self.files[path] = self.guest.objects.make_section(path)
+            self.files[path] = self.guest.objects.make_section(path, path != DATA_FILE)
         return self.files[path]
 
     def fill(self, process):
@@ -33,13 +36,14 @@ class VadMaker:
 
     @staticmethod
     def _ranges(side):
-        """(start, size, path of the image or None)"""
+        """(start, size, path of the file or None)"""
         places = side.places
         yield places.peb, PAGE, None
         yield places.user_heap, HEAP_SIZE, None
         if side.modules:
             yield places.teb, pages(side.build.layout.size("TEB")) * PAGE, None
             yield places.user_stack - STACK_SIZE, STACK_SIZE, None
+            yield places.user_heap + 0x100000, 2 * PAGE, DATA_FILE
         for module in side.modules:
             yield module.base, module.size, module.path
 

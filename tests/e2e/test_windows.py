@@ -56,6 +56,17 @@ class Common:
         self.assertEqual(found, self.modules())
 
 
+    def functions(self, pid, base, name):
+        """{(function, address from the base)} as swatd says."""
+        return {(function, address - base) for address, module, function, _
+                in swatd.functions(self.guest, pid, f"{name}!*") if module == name}
+
+    def assert_functions(self, pid, base, name):
+        expected = readobj.code_exports(self.guest.library(name))
+        self.assertGreater(len(expected), 100)
+        self.assertEqual(self.functions(pid, base, name), expected, name)
+
+
 class WindowsChecks(Common):
     """What holds for every build. Rounds are so long that swatd finds vCPUs in user mode."""
 
@@ -80,14 +91,8 @@ class WindowsChecks(Common):
     def test_functions_are_those_of_the_files(self):
         pid = next(int(row["pid"]) for row in self.guest.said("PROCESS") if row["name"] == "alpha.exe")
         for base, _, path in self.modules()[pid]:
-            name = path.split("\\")[-1]
-            if not name.endswith(".dll"):
-                continue
-            found = {(function, address - base) for address, module, function, _
-                     in swatd.functions(self.guest, pid, f"{name}!*") if module == name}
-            expected = readobj.code_exports(self.guest.library(name))
-            self.assertGreater(len(expected), 100)
-            self.assertEqual(found, expected, name)
+            if path.endswith(".dll"):
+                self.assert_functions(pid, base, path.split("\\")[-1])
 
 
 class ScrambledChecks(Common):
@@ -109,6 +114,39 @@ class OtherNumberChecks(Common):
         self.assertRegex(text, r"known by: offsets: \d members by the kernel's accessors.* differs in "
                                r".*EPROCESS.Peb")
         self.assert_processes_and_modules()
+
+
+class StoryChecks(Common):
+    """What happens later: processes and libraries come and go, and pages come back. steps.py tells the
+    order."""
+
+    LATE, GAMMA = 808, 704
+
+    def names(self, pid):
+        rows = swatd.modules(self.guest, pid).get(pid, [])
+        return sorted(path.split("\\")[-1] for _, _, _, _, path in rows)
+
+    def test_story(self):
+        self.assertNotIn(self.LATE, swatd.ps(self.guest))
+        self.guest.step()
+        self.assertEqual(swatd.ps(self.guest)[self.LATE], (500, "late.exe"))
+        before_its_loader_ran = self.names(self.LATE)
+        said = self.guest.step()
+        self.assertEqual(len(said), 2)
+        self.assertEqual(before_its_loader_ran, ["late.exe", "ntdll.dll"])
+        self.assert_processes_and_modules()
+        before = self.names(self.GAMMA)
+        self.guest.step()
+        self.assertEqual(self.names(self.GAMMA), sorted([*before, "win32u.dll"]))
+        self.guest.step()
+        self.assertEqual(self.names(self.GAMMA), before)
+        self.guest.step()
+        self.assertNotIn(self.LATE, swatd.ps(self.guest))
+        headers = self.guest.said("PAGED_OUT")[0]
+        pid, base = int(headers["pid"]), int(headers["address"], 16)
+        self.assertEqual(self.functions(pid, base, "win32u.dll"), set())
+        self.guest.step()
+        self.assert_functions(pid, base, "win32u.dll")
 
 
 class TraceChecks(Common):
@@ -189,6 +227,7 @@ def load_tests(loader, _, __):
             continue
         add(build, WindowsChecks, build=build)
         add(f"{build}_scrambled", ScrambledChecks, build=build)
+        add(f"{build}_story", StoryChecks, build=build)
         add(f"{build}_trace", TraceChecks, build=build)
         add(f"{build}_break", TraceChecks, build=build, traps=("--traps", "break"))
         # Then nothing tells the registers that have the entries' addresses.

@@ -179,7 +179,9 @@ class WindowsModel final : public OsModel {
   void learn_names() {
     const auto ring = windows::read_ring(space_, found_.system);
     if (!ring) return;
-    for (const ProcessEntry& entry : *ring) (void)mappings(entry.process);
+    for (const ProcessEntry& entry : *ring) {
+      if (!mappings(entry.process)) continue;  // another one has the same DLLs
+    }
   }
   void learn_names(VirtualMemory& memory, const Mapping& image) {
     const Module module{image.range, image.range.start, image.path, image.file_id};

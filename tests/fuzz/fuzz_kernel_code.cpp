@@ -66,7 +66,8 @@ void fuzz_arm(SpanMemory& code, std::span<const std::byte> bytes) {
   SpanMemory arm_code(kArmCode, bytes);
   for (const bool other : {false, true}) {
     static_cast<void>(os::find_arm_dispatch(arm_code, kArmCode, other, kArmLayout));
-    static_cast<void>(os::find_aarch64_dispatch(code, functions(), other, os::kX86_64Layout));
+    const os::Aarch64Kernel kernel{code, functions(), os::kX86_64Layout, kCode};
+    static_cast<void>(os::find_aarch64_dispatch(kernel, other));
   }
   static_cast<void>(os::aarch64::entry_task_slots({kCode, bytes, 8}));
 }

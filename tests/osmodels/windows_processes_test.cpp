@@ -24,7 +24,8 @@ constexpr WindowsOffsets kOffsets{.pcr_current_thread = 0x188,
                                   .process_parent_pid = 0x58,
                                   .process_name = 0x60,
                                   .process_peb = 0x70,
-                                  .process_wow64 = 0x78};
+                                  .process_wow64 = 0x78,
+                                  .process_vad_root = {}};
 
 class Windows : public testing::Test {
  protected:

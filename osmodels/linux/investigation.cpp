@@ -196,7 +196,7 @@ Result<> find_profile(GuestView& guest, const LinuxModelOptions& options, Findin
       take(ram, kernel, candidate_from_inference(guest, ram, kernel, found, init_task), found);
   if (taken) return {};
   return fail(
-      taken.error().code == Errc::kDisconnected ? Errc::kDisconnected : Errc::kNotFound,
+      taken.error().code == Errc::kDisconnected ? Errc::kDisconnected : Errc::kUnsupported,
       "a Linux, but where it keeps its structures is not known for certain: " + taken.error().what);
 }
 

@@ -33,7 +33,7 @@ struct Findings {
 // All that needs none of the kernel's structures. kNotFound: no Linux here.
 [[nodiscard]] Result<Findings> investigate_kernel(GuestView& guest,
                                                   const LinuxModelOptions& options);
-// And a profile of them. kNotFound: no Linux here, or one that the guest does not agree with.
+// And a profile of them. kNotFound: no Linux here; kUnsupported: one that agrees with none.
 [[nodiscard]] Result<Findings> investigate(GuestView& guest, const LinuxModelOptions& options);
 
 }  // namespace swat::os

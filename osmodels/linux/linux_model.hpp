@@ -25,7 +25,7 @@ struct AttachedLinux {
   LinuxProfile profile;
 };
 
-// kNotFound: no Linux here, or one whose profile the guest does not agree with (acceptance.hpp).
+// kNotFound: no Linux here; kUnsupported: one that agrees with no profile (acceptance.hpp).
 // `guest` outlives the model.
 [[nodiscard]] Result<AttachedLinux> attach_linux(GuestView& guest,
                                                  const LinuxModelOptions& options = {});

@@ -193,10 +193,13 @@ ProcessFunctions::Found ProcessFunctions::look_up(const ProcessView& view, Va at
   if (found.names.empty()) return found;
   const LoadedModule* const holder = view.module_at(at);
   Function function{joined(found.names), {}};
-  if (holder != nullptr) function.module = holder->module.name();
-  if (const ImageFunctions* const functions = functions_of(view, holder)) {
-    const std::uint64_t size = holder->module.range.end - holder->module.base;
-    found.end = holder->module.base + std::min(size, functions->end_of(at - holder->module.base));
+  if (holder != nullptr) {
+    const os::Module& module = holder->module;
+    function.module = module.name();
+    if (const ImageFunctions* const functions = functions_of(view, holder)) {
+      const std::uint64_t size = module.range.end - module.base;
+      found.end = module.base + std::min(size, functions->end_of(at - module.base));
+    }
   }
   found.function = std::make_shared<const Function>(std::move(function));
   if (found.names.size() == 1) found.names.clear();

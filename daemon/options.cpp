@@ -186,16 +186,19 @@ std::string syscall_table_of(std::string_view os) {
   return os == "win10x64" ? "win10_19045_x64" : "";
 }
 
+Result<> take_vm(const Raw& raw, Options& options) {
+  options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
+  options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
+  const bool is_told = options.attach.gdb || options.attach.qmp;
+  if (is_told || options.command == Command::kSyscalls) return {};
+  return fail(Errc::kUsage, "say which VM: --gdb HOST:PORT, --qmp unix:PATH, or both");
+}
+
 Result<Options> checked(Options options, const Raw& raw) {
-  const bool needs_vm = options.command != Command::kSyscalls;
   if (options.syscall_table.empty()) options.syscall_table = syscall_table_of(options.os);
   // One model for all of its versions: which it is the guest tells.
   if (options.os.starts_with("win")) options.os = "windows";
-  options.attach.gdb = SWAT_TRY(endpoint(raw.gdb));
-  options.attach.qmp = SWAT_TRY(endpoint(raw.qmp));
-  if (needs_vm && !options.attach.gdb && !options.attach.qmp) {
-    return fail(Errc::kUsage, "say which VM: --gdb HOST:PORT, --qmp unix:PATH, or both");
-  }
+  SWAT_CHECK(take_vm(raw, options));
   if (options.log == "-" && options.json == "-") {
     return fail(Errc::kUsage, "--log and --json cannot both go to stdout");
   }

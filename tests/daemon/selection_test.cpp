@@ -65,6 +65,7 @@ TEST(SyscallFilter, TakesNamesOfWindowsAsTheyAre) {
     EXPECT_FALSE(SyscallFilter::parse(text)) << text;
   }
 }
+
 TEST(SyscallFilter, KnowsAClass) {
   const SyscallFilter filter = syscalls("%process,open");
   EXPECT_TRUE(filter.wants("execve"));

@@ -55,7 +55,6 @@ class Common:
                  for pid, rows in swatd.modules(self.guest, connect=connect).items()}
         self.assertEqual(found, self.modules())
 
-
     def functions(self, pid, base, name):
         """{(function, address from the base)} as swatd says."""
         return {(function, address - base) for address, module, function, _

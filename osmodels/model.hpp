@@ -157,6 +157,8 @@ struct ResultWord {
   friend bool operator==(const ResultWord&, const ResultWord&) = default;
 };
 
+class SyscallDecoder;  // osmodels/syscall_decoder.hpp
+
 class OsModel {
  public:
   virtual ~OsModel() = default;
@@ -202,6 +204,8 @@ class OsModel {
   [[nodiscard]] virtual Result<std::vector<SyscallEntry>> syscall_entries() = 0;
   // "" if unknown. What it refers to outlives the events of this guest; reads nothing.
   [[nodiscard]] virtual std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number);
+  // What arguments and results of system calls mean; null: this model does not tell.
+  [[nodiscard]] virtual SyscallDecoder* syscalls() { return nullptr; }
   // Of 64-bit callers, or of 32-bit ones. kUnsupported: this model, or this kernel, does not tell.
   [[nodiscard]] virtual Result<std::shared_ptr<const SyscallDispatch>> syscall_dispatch(
       [[maybe_unused]] bool compat) {

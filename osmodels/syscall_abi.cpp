@@ -24,12 +24,30 @@ std::string_view syscall_name(const SyscallAbi& abi, std::uint64_t number) {
   return {};
 }
 
-Effect effect_of(std::string_view name) {
+namespace {
+
+const EffectRow* find_effect(std::string_view name) {
   for (const auto rows : {linux_os::syscall_effects(), windows::syscall_effects()}) {
     const auto row = std::ranges::find(rows, name, &EffectRow::name);
-    if (row != rows.end()) return row->effect;
+    if (row != rows.end()) return &*row;
   }
-  return Effect::kNone;
+  return nullptr;
+}
+
+}  // namespace
+
+Effect effect_of(std::string_view name) {
+  const EffectRow* const row = find_effect(name);
+  return row == nullptr ? Effect::kNone : row->effect;
+}
+
+Effect effect_of(std::string_view name, std::optional<std::uint64_t> first, unsigned word_bytes) {
+  const EffectRow* const row = find_effect(name);
+  if (row == nullptr) return Effect::kNone;
+  const std::uint64_t mask = word_bytes == 8 ? ~std::uint64_t{0} : 0xffffffff;
+  const bool has_it =
+      !row->first || (first && *first == (static_cast<std::uint64_t>(*row->first) & mask));
+  return has_it ? row->effect : Effect::kNone;
 }
 
 }  // namespace swat::os

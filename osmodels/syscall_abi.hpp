@@ -18,7 +18,7 @@ namespace swat::os {
 struct ArgAt {
   std::string_view reg;
   bool in_memory = false;
-  std::uint16_t offset = 0;
+  std::int16_t offset = 0;
 };
 
 // Numbers from `base` on.
@@ -43,6 +43,11 @@ struct SyscallAbi {
   std::span<const NumberRange> more_names = {};
   bool may_be_in_instruction = false;  // the number: arm::number_in_instruction()
   bool has_stack_arguments = false;    // which are read before the guest runs on
+  // Where arguments behind `args` are, a word each; none: there are no more.
+  std::optional<ArgAt> more_args = {};
+  // Calls are made by stubs: the word of the caller's stack that the stub's `ret` will take, with
+  // which the call is over. None: they are not, or that is not known.
+  std::optional<ArgAt> return_slot = {};
 };
 
 // The ABI of an entry; null: none.
@@ -56,8 +61,12 @@ struct SyscallAbi {
 // or another thread, and maybe another address space. kSettles: nothing, but C libraries call it
 // soon after execve, for their heap or first thread; of a static program it may be the only call
 // before its end that is listed here.
-enum class Effect { kNone, kSettles, kMaps, kUnmaps, kExecs, kSpawns, kExits };
+// kLeaves: its caller goes on somewhere else, or not at all.
+enum class Effect { kNone, kSettles, kMaps, kUnmaps, kExecs, kSpawns, kLeaves, kExits };
 [[nodiscard]] Effect effect_of(std::string_view name);
+// The same where it depends on the first argument, a word of so many bytes.
+[[nodiscard]] Effect effect_of(std::string_view name, std::optional<std::uint64_t> first,
+                               unsigned word_bytes);
 [[nodiscard]] constexpr bool may_move_mappings(Effect effect) {
   return effect == Effect::kMaps || effect == Effect::kUnmaps || effect == Effect::kExecs;
 }
@@ -65,6 +74,7 @@ enum class Effect { kNone, kSettles, kMaps, kUnmaps, kExecs, kSpawns, kExits };
 struct EffectRow {
   std::string_view name;
   Effect effect;
+  std::optional<std::int64_t> first = {};  // has it only with this as its first argument
 };
 
 }  // namespace swat::os

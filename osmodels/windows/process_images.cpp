@@ -45,6 +45,11 @@ void ProcessImages::learn_drives(std::span<const MappedImage> mapped,
   }
 }
 
+std::string ProcessImages::drive_of(Va device) const {
+  const auto known = drives_.find(device);
+  return known == drives_.end() ? std::string() : known->second;
+}
+
 std::vector<Mapping> ProcessImages::of(Va process, std::span<const LoadedImage> loaded) {
   std::vector<MappedImage> mapped;
   if (shape_ != nullptr) {
@@ -52,10 +57,8 @@ std::vector<Mapping> ProcessImages::of(Va process, std::span<const LoadedImage> 
   }
   learn_drives(mapped, loaded);
   std::vector<Mapping> mappings;
-  for (MappedImage& image : mapped) {
-    const auto drive = drives_.find(image.device);
-    if (drive != drives_.end()) image.path.insert(0, drive->second);
-    mappings.push_back(mapping_of(image.range, std::move(image.path)));
+  for (const MappedImage& image : mapped) {
+    mappings.push_back(mapping_of(image.range, drive_of(image.device) + image.path));
   }
   if (!mapped.empty()) return mappings;
   const auto start = [](const Mapping& m) { return m.range.start; };

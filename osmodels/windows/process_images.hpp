@@ -26,6 +26,9 @@ class ProcessImages {
   // other capitals, or System32 for a 32-bit process), the kernel's hold.
   [[nodiscard]] std::vector<Mapping> of(Va process, std::span<const LoadedImage> loaded);
 
+  // "C:", by the device of a volume; "": no loader has said so yet.
+  [[nodiscard]] std::string drive_of(Va device) const;
+
  private:
   void learn_drives(std::span<const MappedImage> mapped, std::span<const LoadedImage> loaded);
 

@@ -8,6 +8,16 @@ namespace {
 
 using Kind = SyscallEntry::Kind;
 
+// Six of 4 bytes, one behind the other.
+constexpr std::array<ArgAt, 6> words_at(std::string_view reg, std::int16_t first) {
+  std::array<ArgAt, 6> words;
+  for (ArgAt& word : words) {
+    word = {reg, true, first};
+    first = static_cast<std::int16_t>(first + 4);
+  }
+  return words;
+}
+
 constexpr SyscallAbi kAbis[] = {
     // SYSCALL overwrites rcx, so the stub has copied it to r10. Above its return address the caller
     // has left 32 bytes for the arguments in registers. [x64 calling convention, "Stack
@@ -18,43 +28,50 @@ constexpr SyscallAbi kAbis[] = {
      .word = 8,
      .args = {{{"r10"}, {"rdx"}, {"r8"}, {"r9"}, {"rsp", true, 0x28}, {"rsp", true, 0x30}}},
      .names = {},
-     .has_stack_arguments = true},
+     .has_stack_arguments = true,
+     .more_args = ArgAt{"rsp", true, 0x38},
+     .return_slot = ArgAt{"rsp", true}},
     // KiFastSystemCall, which the stub calls, copies esp to edx: above it lie the return addresses
     // into the stub and to the stub's caller.
     {.entry = Kind::kNtSysenter,
      .mnemonic = "sysenter",
      .number = "rax",
      .word = 4,
-     .args = {{{"rdx", true, 8},
-               {"rdx", true, 12},
-               {"rdx", true, 16},
-               {"rdx", true, 20},
-               {"rdx", true, 24},
-               {"rdx", true, 28}}},
+     .args = words_at("rdx", 8),
      .names = {},
-     .has_stack_arguments = true},
-    // Stubs of 5.0, and KiIntSystemCall, let edx point to the arguments themselves.
+     .has_stack_arguments = true,
+     .more_args = ArgAt{"rdx", true, 32},
+     .return_slot = ArgAt{"rdx", true}},
+    // Stubs of 5.0, and KiIntSystemCall, let edx point to the arguments themselves: before them
+    // lies the return address to the stub's caller.
     {.entry = Kind::kInt2e,
      .mnemonic = "int2e",
      .number = "rax",
      .word = 4,
-     .args = {{{"rdx", true, 0},
-               {"rdx", true, 4},
-               {"rdx", true, 8},
-               {"rdx", true, 12},
-               {"rdx", true, 16},
-               {"rdx", true, 20}}},
+     .args = words_at("rdx", 0),
      .names = {},
-     .has_stack_arguments = true},
+     .has_stack_arguments = true,
+     .more_args = ArgAt{"rdx", true, 24},
+     .return_slot = ArgAt{"rdx", true, -4}},
 };
 
-// What a loader does, and who makes processes. Ends are not listed: NtTerminateProcess may mean
-// another process, or the caller's other threads.
+// What a loader does, who makes processes, and who does not come back. Through another handle than
+// the caller's own NtTerminateProcess may end any process, and with none the caller's other
+// threads.
 constexpr EffectRow kEffects[] = {
-    {"NtMapViewOfSection", Effect::kMaps},    {"NtMapViewOfSectionEx", Effect::kMaps},
-    {"NtUnmapViewOfSection", Effect::kMaps},  {"NtUnmapViewOfSectionEx", Effect::kMaps},
-    {"NtCreateProcess", Effect::kSpawns},     {"NtCreateProcessEx", Effect::kSpawns},
+    {"NtMapViewOfSection", Effect::kMaps},
+    {"NtMapViewOfSectionEx", Effect::kMaps},
+    {"NtUnmapViewOfSection", Effect::kMaps},
+    {"NtUnmapViewOfSectionEx", Effect::kMaps},
+    {"NtCreateProcess", Effect::kSpawns},
+    {"NtCreateProcessEx", Effect::kSpawns},
     {"NtCreateUserProcess", Effect::kSpawns},
+    {"NtTerminateProcess", Effect::kExits, -1},
+    {"NtTerminateThread", Effect::kLeaves, -2},
+    {"NtCallbackReturn", Effect::kLeaves},
+    {"NtContinue", Effect::kLeaves},
+    {"NtContinueEx", Effect::kLeaves},
+    {"NtRaiseException", Effect::kLeaves},
 };
 
 }  // namespace

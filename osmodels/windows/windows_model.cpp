@@ -7,11 +7,13 @@
 #include "osmodels/page_table.hpp"
 #include "osmodels/windows/absent_pages.hpp"
 #include "osmodels/windows/chosen_offsets.hpp"
+#include "osmodels/windows/handle_names.hpp"
 #include "osmodels/windows/kernel_locator.hpp"
 #include "osmodels/windows/loader_list.hpp"
 #include "osmodels/windows/process_images.hpp"
 #include "osmodels/windows/processes.hpp"
 #include "osmodels/windows/service_names.hpp"
+#include "osmodels/windows/syscall_arguments.hpp"
 #include "osmodels/windows/syscall_entries.hpp"
 
 namespace swat::os {
@@ -108,7 +110,14 @@ class WindowsModel final : public OsModel {
         space_{memory_, *found_.kernel.geometry, found_.offsets, found_.kernel.word_bytes(),
                found_.kernel.image.extent()},
         images_(space_, windows::find_vad_shape(found_.build, space_.word_bytes)),
-        names_(windows::syscall_build_near(found_.build, space_.word_bytes)) {}
+        names_(windows::syscall_build_near(found_.build, space_.word_bytes)),
+        handles_({space_, found_.build, found_.system,
+                  [this](std::string_view name) { return found_.kernel.find(name); },
+                  [this](Va device) { return images_.drive_of(device); }}),
+        arguments_([this](const Process& process) { return memory(process); },
+                   [this](const Process& process, std::uint64_t handle) {
+                     return handles_.describe(process.object, handle);
+                   }) {}
 
   std::string_view name() const override { return "windows"; }
   std::string version() const override { return found_.version; }
@@ -159,6 +168,7 @@ class WindowsModel final : public OsModel {
   std::string_view syscall_name(const SyscallAbi&, std::uint64_t number) override {
     return names_.name(number);
   }
+  SyscallDecoder* syscalls() override { return &arguments_; }
   // The loader's list tells, whenever it is asked.
   bool sees_touched_pages_only() const override { return true; }
   void forget() override { memory_.forget(); }
@@ -196,6 +206,8 @@ class WindowsModel final : public OsModel {
   windows::ProcessImages images_;
   std::map<unsigned, Va> kpcrs_;  // by vCPU; they stay where they are
   windows::ServiceNames names_;
+  windows::HandleNames handles_;
+  windows::SyscallArguments arguments_;
   std::set<std::string> learned_;  // paths of DLLs that have been read as a whole
 };
 

@@ -349,7 +349,7 @@ def main():
     guest = Guest(build, options.scramble_accessors, options.repeat)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "guest.img").write_bytes(guest.ram.data)
-    (options.out / "guest.json").write_text(json.dumps(facts(guest)))
+    (options.out / "guest.json").write_text(json.dumps(facts(guest), default=repr))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pe
 from builds import SHARED_USER_DATA, Structure, unicode_string
 from description import Processor
 from memory import PAGE, PRESENT, WRITABLE, words
-from story import WAIT, YIELD
+from story import NO_KEY, OPENED_HANDLE, OPENS, WAIT, YIELD
 
 BOOT_PA = 0x100000
 BOOT_STACK = 0x2000  # as in kernel/boot.inc
@@ -42,7 +42,8 @@ def build_hal(build):
 def build_ntoskrnl(build, hal, services, symbols, scrambled):
     """services: [[(bytes or words of arguments, function name)] of each table]"""
     folder = assembler.FOLDER / "ntoskrnl"
-    does = {WAIT: "HalWaitPointer", YIELD: "HalYieldPointer"}
+    does = {WAIT: "HalWaitPointer", YIELD: "HalYieldPointer", OPENS: "StatusOpenedPointer",
+            NO_KEY: "StatusNotFoundPointer"}
     lines = [f"SERVICE {table}, {arguments}, {does.get(name, 'StatusSuccessPointer')}"
              for table, rows in enumerate(services) for arguments, name in rows]
     accessors = "_scrambled" if scrambled else BITS[build.arch]
@@ -52,7 +53,7 @@ def build_ntoskrnl(build, hal, services, symbols, scrambled):
         "PROLOGUE": PROLOGUE, "KPCR_VA": build.places.kpcrs[0],
         "SHARED_USER_DATA": build.places.shared_data, "POINTER_SIZE": build.pointer,
         "POINTER": ".quad" if build.pointer == 8 else ".long", "BUILD": build.number,
-        "SERVICE_PACK": build.service_pack,
+        "SERVICE_PACK": build.service_pack, "OPENED_HANDLE": OPENED_HANDLE,
         "SERVICES_0": len(services[0]), "SERVICES_1": len(services[1]),
     }
     calls = {name: hal.symbols[name] for name in ("HalService", "HalTrap", "HalWait", "HalYield")}

@@ -4,7 +4,7 @@ from builds import Structure
 from kernel import put_text
 from memory import words
 
-TYPES = {"Type": 2, "Process": 7, "Thread": 8, "Event": 16, "File": 37}  # indices as in Windows 10
+TYPES = {"Type": 2, "Directory": 3, "Process": 7, "Thread": 8, "Event": 16, "File": 37}  # indices as in Windows 10
 SECTION_OF_IMAGE, SECTION_OF_FILE = 0x20, 0x80  # MMSECTION_FLAGS: bits 5 and 7
 COOKIE = 0x5a  # ObHeaderCookie, which a type's index is disguised with since 10.0
 
@@ -15,6 +15,13 @@ class Objects:
         self.types = {name: 0 for name in TYPES}
         for name in TYPES:
             self.types[name] = self._make_type(name)
+        self.named = 0
+        root = self._make_directory("\\")
+        self.named = root
+        self.named = self._make_directory("BaseNamedObjects")
+
+    def _make_directory(self, name):
+        return self.make("Directory", 0x160, name)
 
     def _make_type(self, name):
         at = self.make("Type", self.build.layout.size("OBJECT_TYPE"))
@@ -24,7 +31,8 @@ class Objects:
         return at
 
     def make(self, kind, size, name=None):
-        """Room for an object's body behind its header and, if it has a name, that; its address."""
+        """Room for an object's body behind its header and, if it has a name, that; its address. What
+        has a name is in \\BaseNamedObjects."""
         build, pool = self.build, self.pool
         header_size = build.layout["OBJECT_HEADER.Body"]
         info_size = build.layout.size("OBJECT_HEADER_NAME_INFO") if name else 0
@@ -34,6 +42,7 @@ class Objects:
         if name:
             info = Structure(pool.space, build, "OBJECT_HEADER_NAME_INFO", at - info_size)
             put_text(pool, build.pointer, info.at("Name"), name)
+            info["Directory"] = self.named
             header.set_if_there("NameInfoOffset", bytes([info_size]))
             header.set_if_there("InfoMask", bytes([2]))
         header.set_if_there("Type", self.types[kind])
@@ -71,8 +80,8 @@ class Objects:
             area["Segment"] = segment
         return section, area_at, file
 
-    def make_handle_table(self, pid, handles):
-        """handles: {handle: object}. One page of entries, as small processes have."""
+    def make_handle_table(self, process, pid, handles):
+        """process: its EPROCESS; handles: {handle: object}. One page of entries, as small processes have."""
         build, pool = self.build, self.pool
         entry_size = build.layout.size("HANDLE_TABLE_ENTRY")
         entries = pool.allocate(0x1000, 0x1000)
@@ -83,7 +92,7 @@ class Objects:
         table = pool.allocate(build.layout.size("HANDLE_TABLE"))
         structure = Structure(pool.space, build, "HANDLE_TABLE", table)
         structure["TableCode"] = entries
-        structure["UniqueProcessId"] = pid
+        structure["QuotaProcess"], structure["UniqueProcessId"] = process, pid
         structure.set_if_there("HandleCount", words(4, len(handles)))
         structure["NextHandleNeedingPool"] = words(4, 0x1000 // entry_size * 4)
         return table

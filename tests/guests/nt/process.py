@@ -74,7 +74,7 @@ class ProcessMaker:
     def give_handles(self, process, handles):
         """handles: {handle: (type, name or None)}"""
         objects = {handle: self._make_object(*row) for handle, row in handles.items()}
-        table = self.guest.objects.make_handle_table(process.pid, objects)
+        table = self.guest.objects.make_handle_table(process.address, process.pid, objects)
         self.structure("EPROCESS", process.address)["ObjectTable"] = table
 
     def _make_object(self, kind, name):

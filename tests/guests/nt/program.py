@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import assembler
 import pe
 from memory import PRESENT, USER, WRITABLE, words
-from story import WAIT
+from story import WAIT, Attributes, Room
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Convention:
     count: str
     gate: str
     word: str
+    unicode_string: str
+    attributes: str
 
 
 X86 = Convention(
@@ -35,7 +37,9 @@ X86 = Convention(
     # Windows 2000's stub.
     gate="call 2f; mov %ebp, %esp; jmp 3f;"
          "2: mov ${service}, %eax; lea 4(%esp), %edx; int $0x2e; ret; 3:",
-    word=".long")
+    word=".long",
+    unicode_string=".2byte {bytes}, {bytes}; .long {text}",
+    attributes=".long 24, 0, {name}, 0x40, 0, 0")
 X64 = Convention(
     start="start: and $-16, %rsp; sub $0x80, %rsp\nround:",
     loop="mov ${times}, %ebx",
@@ -43,7 +47,9 @@ X64 = Convention(
     pushes=("movabs ${value}, %rcx", "movabs ${value}, %rdx", "movabs ${value}, %r8",
             "movabs ${value}, %r9", "movabs ${value}, %rax; mov %rax, {offset}(%rsp)"), push_order=1,
     count="incl counter{number}(%rip); dec %ebx; jnz 1b",
-    gate="", word=".quad")
+    gate="", word=".quad",
+    unicode_string=".2byte {bytes}, {bytes}; .long 0; .quad {text}",
+    attributes=".long 48, 0; .quad 0, {name}; .long 0x40, 0; .quad 0, 0")
 CONVENTIONS = {"x86": X86, "x64": X64}
 
 
@@ -81,11 +87,29 @@ class Source:
         self.data.append(f"{label}: {kind} {', '.join(str(ord(c)) for c in value)}, 0")
         return label
 
+    def place(self, what):
+        """The label of data that begins at a whole word."""
+        label = f"data{len(self.data)}"
+        self.data.append(f"  .balign 8\n{label}: {what}")
+        return label
+
+    def attributes(self, name):
+        text = self.text("L" + name)
+        string = self.place(self.convention.unicode_string.format(bytes=2 * len(name), text=text))
+        return self.place(self.convention.attributes.format(name=string))
+
+    def value(self, argument):
+        if isinstance(argument, str):
+            return self.text(argument)
+        if isinstance(argument, Room):
+            return self.place(f".zero {argument.size}")
+        return self.attributes(argument.name) if isinstance(argument, Attributes) else argument
+
     def add(self, number, call, slot):
         how, module, function, arguments, times = call
         code = self.convention
         self.lines += [code.loop.format(times=times), "1:"]
-        values = [self.text(a) if isinstance(a, str) else a for a in arguments]
+        values = [self.value(argument) for argument in arguments]
         for i, value in list(enumerate(values))[::code.push_order]:
             push = code.pushes[min(i, len(code.pushes) - 1)]
             self.lines.append(push.format(value=value, offset=8 * i))

@@ -2,7 +2,7 @@
 
 A call is (how, module, function, arguments, times). How: "iat" through the program's import table,
 "pointer" through a pointer as from GetProcAddress, "gate" by an int 2e of the program's own.
-Text arguments are pointers to the text, with an L to wide text.
+Text arguments are pointers to the text, with an L to wide text; see also Room and Attributes.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,24 @@ from dataclasses import dataclass
 LIBRARIES = ("ntdll.dll", "kernel32.dll", "kernelbase.dll", "win32u.dll")
 WINDOWS, WOW_FOLDER = "C:\\WINDOWS\\system32\\", "C:\\WINDOWS\\SysWOW64\\"
 WAIT, YIELD = "NtDelayExecution", "NtYieldExecution"  # services of which the kernel knows something
+
+
+@dataclass(frozen=True)
+class Room:
+    """An argument: a pointer to so many bytes, which the kernel may write to."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """An argument: a pointer to OBJECT_ATTRIBUTES with that name, OBJ_CASE_INSENSITIVE."""
+
+    name: str
+
+
+# What the kernel answers: NtCreateFile opens this handle of ALPHA's, and there is no such key.
+OPENS, OPENED_HANDLE, NO_KEY = "NtCreateFile", 0x48, "NtOpenKey"
 
 
 @dataclass(frozen=True)
@@ -37,9 +55,12 @@ ALPHA = Program("alpha.exe", 500, 332, LIBRARIES, (
     ("iat", "ntdll.dll", YIELD, (), 10),
     ("iat", "kernel32.dll", "CloseHandle", (0x48,), 30),
     ("iat", "kernelbase.dll", "lstrlenA", ("a text",), 25),
-    ("pointer", "ntdll.dll", "NtQueryInformationProcess", (0xffffffff, 0x21, 0x22, 0x23, 0x24), 15),
+    ("pointer", "ntdll.dll", "NtQueryInformationProcess", (-1, 0x21, 0x22, 0x23, 0x24), 15),
     ("iat", "win32u.dll", "NtUserGetForegroundWindow", (), 20),
     ("iat", "ntdll.dll", "NtCreateUserProcess", (0,) * 11, 1),
+    ("iat", "ntdll.dll", OPENS, (Room(8), 0x120089, Attributes("\\??\\C:\\boot.ini"), Room(16), 0, 0x80,
+                                 3, 1, 0x60, 0, 0), 7),
+    ("iat", "ntdll.dll", NO_KEY, (Room(8), 0x20019, Attributes("\\Registry\\Machine\\Software")), 5),
 ), "alpha.exe -one \"a b\"")
 BETA = Program("beta-a-long-name.exe", 616, 500, LIBRARIES, (
     ("pointer", "ntdll.dll", "NtClose", (0x50,), 70),
@@ -61,7 +82,7 @@ GAMMA = Program("gamma.exe", 704, 500, ("ntdll.dll",), (
 # Not there at first: see steps.py.
 LATE = Program("late.exe", 808, 500, ("ntdll.dll",), (
     ("iat", "ntdll.dll", "NtClose", (0x60,), 17),
-    ("iat", "ntdll.dll", "NtTerminateProcess", (0xffffffff, 0), 1),
+    ("iat", "ntdll.dll", "NtTerminateProcess", (-1, 0), 1),
 ))
 # A 32-bit process, where the system has 64 bits. Its libraries are the 32-bit ones; beside them it has a
 # few of 64 bits, through which its system calls go.

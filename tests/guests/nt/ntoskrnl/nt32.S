@@ -153,6 +153,20 @@ trap:
 StatusSuccess:
   xor %eax, %eax
   ret
+  .balign 16, 0xcc
+// FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, ... behind two return addresses.
+StatusOpened:
+  mov 8(%esp), %eax
+  movl $OPENED_HANDLE, (%eax)
+  mov 20(%esp), %eax
+  movl $0, (%eax)
+  movl $1, 4(%eax)  // FILE_OPENED
+  xor %eax, %eax
+  ret
+  .balign 16, 0xcc
+StatusNotFound:
+  mov $0xc0000034, %eax  // STATUS_OBJECT_NAME_NOT_FOUND
+  ret
   .section .data.services0, "aw"
   .globl KiServiceTable
 KiServiceTable:
@@ -177,4 +191,6 @@ KeServiceDescriptorTableShadow:
   .long W32pServiceTable, 0, SERVICES_1, W32pArgumentTable
   .zero 32
 StatusSuccessPointer: .long StatusSuccess
+StatusOpenedPointer: .long StatusOpened
+StatusNotFoundPointer: .long StatusNotFound
 #include "data.inc"

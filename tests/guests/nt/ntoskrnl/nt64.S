@@ -134,6 +134,18 @@ StatusSuccess:
   xor %eax, %eax
   ret
   .balign 16, 0xcc
+// FileHandle, DesiredAccess, ObjectAttributes, IoStatusBlock, ...
+StatusOpened:
+  movq $OPENED_HANDLE, (%rcx)
+  movl $0, (%r9)
+  movq $1, 8(%r9)  // FILE_OPENED
+  xor %eax, %eax
+  ret
+  .balign 16, 0xcc
+StatusNotFound:
+  mov $0xc0000034, %eax  // STATUS_OBJECT_NAME_NOT_FOUND
+  ret
+  .balign 16, 0xcc
   .text 1
   .balign 64
   .globl KiServiceTable
@@ -156,4 +168,6 @@ KeServiceDescriptorTableShadow:
   .quad KiServiceTable, 0, SERVICES_0, 0
   .quad W32pServiceTable, 0, SERVICES_1, 0
 StatusSuccessPointer: .quad StatusSuccess
+StatusOpenedPointer: .quad StatusOpened
+StatusNotFoundPointer: .quad StatusNotFound
 #include "data.inc"

@@ -9,9 +9,6 @@ namespace {
 // on another, and tells nothing.
 constexpr std::uint64_t kReach = 64 << 10;
 
-// A 32-bit callee may pop arguments along with the return address.
-constexpr std::uint64_t kMostPopped32 = 4096;
-
 bool is_below(Va slot, const CallFrame& frame) {
   return slot < frame.slot && frame.slot - slot <= kReach;
 }
@@ -23,7 +20,9 @@ bool stands_behind(const CallFrame& frame, const UserPlace& place) {
   return popped <= place.sp && place.sp - popped <= most;
 }
 
-CallReturnEvent event_of(const LoggedFunction& call, CallReturnEvent::Outcome outcome) {
+using Outcome = ReturnEvent::Outcome;
+
+CallReturnEvent end_of(const LoggedFunction& call, Outcome outcome) {
   CallReturnEvent event;
   event.call = call.sequence.value_or(0);
   event.address = call.address;
@@ -33,12 +32,25 @@ CallReturnEvent event_of(const LoggedFunction& call, CallReturnEvent::Outcome ou
   return event;
 }
 
+ReturnEvent end_of(const LoggedCall& call, Outcome outcome) { return call.end(outcome); }
+
+void put_result(const LoggedFunction&, CallReturnEvent& event, std::uint64_t result,
+                const CallPairing::Complete&) {
+  event.result = result;
+}
+
+void put_result(const LoggedCall& call, ReturnEvent& event, std::uint64_t result,
+                const CallPairing::Complete& complete) {
+  event.result = static_cast<std::int64_t>(result);
+  if (complete) complete(call, event);
+}
+
 }  // namespace
 
 void CallPairing::close(const Open& open, Outcome outcome) {
   if (outcome == Outcome::kUnwound) ++unwound_;
   if (outcome == Outcome::kMissed) ++missed_;
-  log_.write(open.scene, event_of(open.call, outcome));
+  std::visit([&](const auto& call) { log_.write(open.scene, end_of(call, outcome)); }, open.call);
 }
 
 void CallPairing::close_if(const std::function<bool(const Open&)>& is_over, Outcome outcome) {
@@ -89,10 +101,27 @@ void CallPairing::enter(const LoggedFunction& call, bool is_anew, const Actor& a
                (is_anew || open.frame.back != frame.back);
       },
       Outcome::kUnwound);
-  if (open_.size() >= kMost) {
-    close(open_.front(), Outcome::kMissed);
-    open_.erase(open_.begin());
-  }
+  make_room();
+  open_.push_back(
+      {call, frame, actor.scene, actor.thread.object, actor.thread.process.memory_object, now});
+}
+
+void CallPairing::make_room() {
+  if (open_.size() < kMost) return;
+  close(open_.front(), Outcome::kMissed);
+  open_.erase(open_.begin());
+}
+
+// A thread that calls the kernel is through with what it has called from there before.
+void CallPairing::enter(const LoggedCall& call, const Actor& actor, Clock::time_point now) {
+  const CallFrame& frame = *call.frame;
+  close_left_below(actor.thread, frame);
+  const auto is_through = [&](const Open& open) {
+    return open.thread == actor.thread.object && open.frame.slot == frame.slot &&
+           std::holds_alternative<LoggedCall>(open.call);
+  };
+  close_if(is_through, Outcome::kMissed);
+  make_room();
   open_.push_back(
       {call, frame, actor.scene, actor.thread.object, actor.thread.process.memory_object, now});
 }
@@ -118,29 +147,33 @@ bool CallPairing::has_returned(const os::Thread& thread, const UserPlace& place)
 }
 
 void CallPairing::leave(const Actor& actor, const UserPlace& place, std::uint64_t result,
-                        Clock::time_point now) {
+                        Clock::time_point now, const Complete& complete) {
   const Open* const last = innermost(actor.thread, place);
   if (last == nullptr) return;
   const CallFrame frame = last->frame;
   close_left_below(actor.thread, frame);
   for (std::size_t i = open_.size(); i-- > 0;) {
     if (open_[i].thread != actor.thread.object || open_[i].frame.slot != frame.slot) continue;
-    write_return(open_[i], actor, result, now);
+    write_return(open_[i], actor, result, now, complete);
     open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
   }
 }
 
 void CallPairing::write_return(const Open& open, const Actor& actor, std::uint64_t result,
-                               Clock::time_point now) {
-  CallReturnEvent event = event_of(open.call, Outcome::kReturned);
-  event.result = open.frame.word_bytes == 4 ? result & 0xffffffff : result;
-  event.duration = now - open.since;
+                               Clock::time_point now, const Complete& complete) {
+  const std::uint64_t word = open.frame.word_bytes == 4 ? result & 0xffffffff : result;
   const auto before = open.scene.guest_time_ns;
   const auto after = actor.scene.guest_time_ns;
-  if (before && after && *after >= *before) {
-    event.guest_duration = std::chrono::nanoseconds(*after - *before);
-  }
-  log_.write(actor.scene, std::move(event));
+  const auto write = [&](const auto& call) {
+    auto event = end_of(call, Outcome::kReturned);
+    put_result(call, event, word, complete);
+    event.duration = now - open.since;
+    if (before && after && *after >= *before) {
+      event.guest_duration = std::chrono::nanoseconds(*after - *before);
+    }
+    log_.write(actor.scene, std::move(event));
+  };
+  std::visit(write, open.call);
 }
 
 void CallPairing::read(const Actor& actor, Va slot, std::optional<std::uint64_t> word) {
@@ -152,9 +185,15 @@ void CallPairing::read(const Actor& actor, Va slot, std::optional<std::uint64_t>
   };
   close_if(is_overwritten, Outcome::kUnwound);
   for (Open& open : open_) {
-    if (open.frame.slot == slot) ++open.reads;
+    if (open.frame.slot != slot) continue;
+    const bool is_other =
+        std::holds_alternative<LoggedCall>(open.call) && open.thread != actor.thread.object;
+    ++(is_other ? open.reads_by_others : open.reads);
   }
-  close_if([](const Open& open) { return open.reads >= kMostReads; }, Outcome::kMissed);
+  const auto is_hopeless = [](const Open& open) {
+    return open.reads >= kMostReads || open.reads_by_others >= kMostReadsByOthers;
+  };
+  close_if(is_hopeless, Outcome::kMissed);
 }
 
 void CallPairing::reap(const std::function<bool(os::ProcessKey)>& is_alive) {
@@ -168,6 +207,14 @@ void CallPairing::finish() {
 bool CallPairing::needs(Va slot, std::uint64_t word_bytes) const {
   return std::ranges::any_of(open_, [&](const Open& open) {
     return open.frame.slot == slot && open.frame.word_bytes == word_bytes;
+  });
+}
+
+bool CallPairing::tells_written(const os::Thread& thread, Va slot) const {
+  return std::ranges::any_of(open_, [&](const Open& open) {
+    const auto* const call = std::get_if<LoggedCall>(&open.call);
+    return call != nullptr && call->prototype != nullptr && open.thread == thread.object &&
+           open.frame.slot == slot;
   });
 }
 

@@ -1,5 +1,5 @@
-// Which return belongs to which call of a function: by its thread, and by the word of the stack
-// that holds its return address.
+// Which return belongs to which call of a function, or of the kernel through a stub: by its thread,
+// and by the word of the stack that holds its return address.
 //
 // A call is over when its thread stands at the return address and that word has been popped. Calls
 // that were made by a jump (tail calls) share the word with the one before them, and return with
@@ -11,9 +11,11 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <variant>
 #include <vector>
 
 #include "daemon/event_log.hpp"
+#include "daemon/logged_call.hpp"
 #include "daemon/logged_function.hpp"
 #include "daemon/process_life.hpp"
 #include "daemon/user_place.hpp"
@@ -29,6 +31,9 @@ class CallPairing {
   // A word that is read so often without a return is somebody's variable: in the child of a fork,
   // or in a frame that has taken the place of one that was left.
   static constexpr unsigned kMostReads = 64;
+  // A system call may wait long, and so long other processes read what they have at that address
+  // (a main stack is often where another's is). Each time the guest stops.
+  static constexpr unsigned kMostReadsByOthers = 4096;
 
   // `log` outlives this and gets the return events.
   explicit CallPairing(EventLog& log) : log_(log) {}
@@ -39,14 +44,18 @@ class CallPairing {
   // The call has been logged and has a frame. `is_anew`: the caller's own instruction has called
   // it; else it may be a tail call.
   void enter(const LoggedFunction& call, bool is_anew, const Actor& actor, Clock::time_point now);
+  // The same of a system call, whose stub may share its word with the function that it is.
+  void enter(const LoggedCall& call, const Actor& actor, Clock::time_point now);
   // Some call of the thread, which has to tell whether the next is a tail call.
   [[nodiscard]] bool waits_in(const os::Thread& thread, const CallFrame& frame) const;
 
   // Whether some thread, or this one, that stands at `place` has just returned.
   [[nodiscard]] bool may_have_returned(const UserPlace& place) const;
   [[nodiscard]] bool has_returned(const os::Thread& thread, const UserPlace& place) const;
+  // `complete` adds to the event of a system call what only its result tells.
+  using Complete = std::function<void(const LoggedCall& call, ReturnEvent& event)>;
   void leave(const Actor& actor, const UserPlace& place, std::uint64_t result,
-             Clock::time_point now);
+             Clock::time_point now, const Complete& complete = {});
   // `slot` was read by `actor`, who has not returned; `word`: what it holds, if that is known.
   void read(const Actor& actor, Va slot, std::optional<std::uint64_t> word);
 
@@ -59,19 +68,22 @@ class CallPairing {
   [[nodiscard]] bool needs(Va slot, std::uint64_t word_bytes) const;
   // One that does, of the thread; null: none.
   [[nodiscard]] const CallFrame* frame_at(const os::Thread& thread, Va slot) const;
+  // The thread waits in that word for a system call of which is known what it writes.
+  [[nodiscard]] bool tells_written(const os::Thread& thread, Va slot) const;
   [[nodiscard]] std::size_t size() const { return open_.size(); }
   [[nodiscard]] std::uint64_t unwound() const { return unwound_; }
   [[nodiscard]] std::uint64_t missed() const { return missed_; }
 
  private:
   struct Open {
-    LoggedFunction call;
+    std::variant<LoggedFunction, LoggedCall> call;
     CallFrame frame;
     EventLog::Scene scene;
     Va thread;  // the kernel's object of it
     Va memory;  // and of its address space
     Clock::time_point since;
     unsigned reads = 0;  // of the slot, that were no return
+    unsigned reads_by_others = 0;
   };
   using Outcome = CallReturnEvent::Outcome;
 
@@ -80,8 +92,9 @@ class CallPairing {
   void close_if(const std::function<bool(const Open&)>& is_over, Outcome outcome);
   void close_left_below(const os::Thread& thread, const CallFrame& frame);
   void close(const Open& open, Outcome outcome);
+  void make_room();
   void write_return(const Open& open, const Actor& actor, std::uint64_t result,
-                    Clock::time_point now);
+                    Clock::time_point now, const Complete& complete);
 
   EventLog& log_;
   std::vector<Open> open_;  // the oldest first

@@ -2,7 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "daemon/call_resolver.hpp"
+#include "osmodels/syscall_decoder.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -11,20 +14,28 @@ constexpr std::chrono::milliseconds kReapEvery{1000};
 
 }  // namespace
 
+bool returns_through_stubs(os::OsModel& model) {
+  const auto entries = model.syscall_entries();
+  return entries && std::ranges::any_of(*entries, [](const os::SyscallEntry& entry) {
+           const os::SyscallAbi* const abi = os::find_abi(entry.kind);
+           return abi != nullptr && abi->return_slot.has_value();
+         });
+}
+
 Result<> CallReturns::begin(const Planner& planner, std::optional<Va> page_fault_entry) {
   if (planner.uses_exec_log()) {
     return fail(Errc::kUsage, "--returns=calls: the execution log does not tell results");
   }
-  if (vm_.is_kvm() || vm_.guest().architecture() != os::Architecture::kX86_64) {
+  if (vm_.is_kvm() || !vm_.guest().machine().link.empty()) {
     return fail(Errc::kUnsupported,
-                "--returns=calls needs TCG and an x86_64 guest: returns are seen by read watches "
-                "on the stack");
+                "these returns need TCG and an x86 guest: they are seen by read watches on the "
+                "stack");
   }
   on_ = true;
   watches_.keep_idle(vm_.guest().vcpu_count() == 1 ? 1 : 0);
   page_fault_entry_ = page_fault_entry;
   next_reap_ = Clock::now() + kReapEvery;
-  spdlog::info("returns of calls: a read watch on each return address, of {} calls at once at most",
+  spdlog::info("returns: a read watch on each return address, of {} calls at once at most",
                CallPairing::kMost);
   return {};
 }
@@ -55,6 +66,31 @@ gdbproto::PointChanges CallReturns::enter(const LoggedFunction& call, const Acto
   const CallFrame& frame = *call.frame;
   pairing_.enter(call, is_called_anew(frame, actor), actor, Clock::now());
   return watches_.watch(frame.slot, frame.word_bytes, is_needed());
+}
+
+gdbproto::PointChanges CallReturns::enter(const LoggedCall& call, const Actor& actor) {
+  if (!on_) return {};
+  const bool never = call.effect == os::Effect::kLeaves || call.effect == os::Effect::kExits;
+  if (never || !call.frame || actor.thread.object.is_null()) {
+    const auto outcome = never ? ReturnEvent::Outcome::kNever : ReturnEvent::Outcome::kMissed;
+    log_.write(actor.scene, call.end(outcome));
+    return {};
+  }
+  pairing_.enter(call, actor, Clock::now());
+  return watches_.watch(call.frame->slot, call.frame->word_bytes, is_needed());
+}
+
+void CallReturns::complete(const LoggedCall& call, const Actor& actor, ReturnEvent& event) {
+  os::SyscallDecoder* const decoder = model_.syscalls();
+  const os::Prototype* const takes = decoder == nullptr ? nullptr : decoder->prototype(call.name);
+  if (takes == nullptr || !event.result) return;
+  const auto word = static_cast<std::uint64_t>(*event.result);
+  const std::uint64_t result = decoder->result_of(takes->result, word);
+  event.result = static_cast<std::int64_t>(result);
+  if (result != 0) event.error = decoder->result_name(takes->result, result);
+  if (call.prototype == nullptr || vm_.session().running()) return;
+  event.written = decoder->at_return(
+      {actor.thread.process, call.abi->word, *call.prototype, call.words}, result);
 }
 
 gdbproto::PointChanges CallReturns::tidy() {
@@ -88,7 +124,10 @@ bool CallReturns::leave(const Actor& actor, const UserPlace& place) {
   if (!pairing_.has_returned(actor.thread, place)) return false;
   StoppedGuest& guest = vm_.guest();
   const auto result = guest.reg_or_zero(actor.scene.vcpu, guest.machine().result);
-  pairing_.leave(actor, place, result, Clock::now());
+  const auto add = [&](const LoggedCall& call, ReturnEvent& event) {
+    complete(call, actor, event);
+  };
+  pairing_.leave(actor, place, result, Clock::now(), add);
   return true;
 }
 
@@ -105,12 +144,27 @@ std::optional<UserPlace> CallReturns::place_of_return(unsigned vcpu) {
   return place && pairing_.may_have_returned(*place) ? place : std::nullopt;
 }
 
+bool CallReturns::may_have_popped(unsigned vcpu) {
+  if (!on_ || watches_.size() == 0) return false;
+  const auto place = user_place(vm_.guest(), model_, vcpu);
+  const auto taken = place ? watches_.taken_below(place->sp) : std::vector<gdbproto::Point>{};
+  if (taken.empty()) return false;
+  const auto thread = model_.current(vcpu);
+  if (!thread) return true;
+  const auto memory = model_.memory(thread->process);
+  return std::ranges::any_of(taken, [&](const gdbproto::Point& point) {
+    std::uint64_t word = 0;
+    const auto bytes = std::as_writable_bytes(std::span(&word, 1));
+    return memory->read(point.at, bytes.first(point.size_bytes)) && Va{word} == place->pc;
+  });
+}
+
 Result<> CallReturns::disarm() { return vm_.session().remove(watches_.clear()); }
 
 void CallReturns::finish() {
   if (!on_) return;
   pairing_.finish();
-  spdlog::info("returns of calls: {} were left by longjmp or an exception, {} missed",
+  spdlog::info("returns: {} calls were left by longjmp or an exception, {} missed",
                pairing_.unwound(), pairing_.missed());
 }
 

@@ -1,15 +1,16 @@
 // What swatd logs: one event model for every sink (DESIGN.md section 5).
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "osmodels/model.hpp"
+#include "osmodels/syscall_decoder.hpp"
 
 namespace swat::daemon {
 
@@ -17,8 +18,10 @@ namespace swat::daemon {
 struct SyscallEvent {
   std::string_view mnemonic;  // how the guest entered, as SWAT writes it: syscall, sysenter, int80
   std::uint64_t number = 0;
-  std::string_view name;                                    // empty: not in the table
-  std::array<std::optional<std::uint64_t>, 6> arguments{};  // none: not read
+  std::string_view name;  // empty: not in the table
+  // As many as it takes, where that is known. None: not read.
+  std::vector<std::optional<std::uint64_t>> arguments = {};
+  std::vector<os::Argument> decoded = {};  // where that is asked for, and what it takes is known
 };
 
 // The end of a syscall. Every syscall event has one, and the child of a fork one of its own.
@@ -39,12 +42,14 @@ struct ReturnEvent {
   std::uint64_t number = 0;
   std::string_view name;               // empty: not in the table
   std::optional<std::int64_t> result;  // as a tracer in the guest sees it: -ERESTARTSYS, not EINTR
-  std::string_view error;              // "ENOENT"; empty: none, or without a name
+  // "ENOENT"; of an NTSTATUS any but success: "STATUS_PENDING". Empty: none, or without a name.
+  std::string_view error;
   Outcome outcome = Outcome::kReturned;
   // From the entry's stop to that of the return, which includes what tracing costs; and by the
   // guest's clock at its last ticks. None: not measured.
   std::optional<std::chrono::nanoseconds> duration;
   std::optional<std::chrono::nanoseconds> guest_duration;
+  std::vector<os::Argument> written = {};  // what the kernel has written for its caller
 };
 
 [[nodiscard]] std::string_view to_string(ReturnEvent::Outcome outcome);

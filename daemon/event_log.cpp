@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace swat::daemon {
 
 std::string_view to_string(ReturnEvent::Outcome outcome) {
@@ -25,6 +27,10 @@ std::string_view to_string(ReturnEvent::Outcome outcome) {
       return "unwound";
   }
   return "?";
+}
+
+bool EventLog::shows_arguments() const {
+  return std::ranges::any_of(sinks_, [](const auto& sink) { return sink->shows_arguments(); });
 }
 
 bool EventLog::passes(const SyscallEvent& call) {

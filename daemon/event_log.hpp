@@ -37,6 +37,8 @@ class EventLog {
     return event_.sequence;
   }
 
+  // Whether some sink does.
+  [[nodiscard]] bool shows_arguments() const;
   // Syscalls and calls: what --max-events counts.
   [[nodiscard]] std::uint64_t traced() const { return traced_; }
   [[nodiscard]] std::uint64_t written() const { return event_.sequence; }

@@ -13,6 +13,19 @@ using Json = nlohmann::ordered_json;
 
 std::string hex(std::uint64_t value) { return fmt::format("{:x}", value); }
 
+Json decoded(const std::vector<os::Argument>& arguments) {
+  Json array = Json::array();
+  for (const os::Argument& argument : arguments) {
+    const os::Parameter& parameter = argument.parameter;
+    array.push_back({{"name", parameter.name},
+                     {"type", parameter.type},
+                     {"direction", os::to_string(parameter.direction)},
+                     {"value", argument.word ? Json(hex(*argument.word)) : Json()},
+                     {"text", argument.text.empty() ? Json() : Json(argument.text)}});
+  }
+  return array;
+}
+
 void put(Json& json, const SyscallEvent& call) {
   json["event"] = "syscall";
   json["entry"] = call.mnemonic;
@@ -22,6 +35,7 @@ void put(Json& json, const SyscallEvent& call) {
   for (const auto& argument : call.arguments) {
     arguments.push_back(argument ? Json(hex(*argument)) : Json());
   }
+  if (!call.decoded.empty()) json["decoded"] = decoded(call.decoded);
 }
 
 Json nanoseconds(const std::optional<std::chrono::nanoseconds>& duration) {
@@ -40,6 +54,7 @@ void put(Json& json, const ReturnEvent& done) {
   json["error"] = done.error.empty() ? Json() : Json(done.error);
   json["duration_ns"] = nanoseconds(done.duration);
   json["guest_duration_ns"] = nanoseconds(done.guest_duration);
+  if (!done.written.empty()) json["written"] = decoded(done.written);
 }
 
 void put(Json& json, const CallEvent& call) {
@@ -101,6 +116,7 @@ class JsonSink final : public Sink {
     file_.put(json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n');
   }
 
+  bool shows_arguments() const override { return true; }
   Result<> flush() override { return file_.flush(); }
 
  private:

@@ -9,6 +9,9 @@
 
 namespace swat::daemon {
 
+// Bytes of arguments that a 32-bit callee may pop along with the return address.
+inline constexpr std::uint64_t kMostPopped32 = 4096;
+
 // Where the caller waits: the word of the stack that holds the return address.
 struct CallFrame {
   Va entry;  // the callee's first instruction, or that of the stub that leads to it

@@ -15,8 +15,15 @@ Recorder::Recorder(const Context& with)
 
 Result<> Recorder::begin(const Planner& planner, std::optional<Va> page_fault_entry) {
   const TraceOptions& options = with_.options;
-  if (options.returns) SWAT_CHECK(with_.traps.add(SWAT_TRY(returns_.begin(planner))));
-  if (options.call_returns) SWAT_CHECK(call_returns_.begin(planner, page_fault_entry));
+  by_stubs_ = options.returns && returns_through_stubs(with_.model);
+  if (by_stubs_) {
+    syscalls_.tell_frames();
+  } else if (options.returns) {
+    SWAT_CHECK(with_.traps.add(SWAT_TRY(returns_.begin(planner))));
+  }
+  if (by_stubs_ || options.call_returns) {
+    SWAT_CHECK(call_returns_.begin(planner, page_fault_entry));
+  }
   if (planner.uses_exec_log() && !options.selection.calls.is_none()) return start_exec_log();
   if (planner.imports() == nullptr) spdlog::info("calls: only of functions named with --break");
   return {};
@@ -113,14 +120,23 @@ Result<bool> Recorder::await_return(const std::optional<LoggedCall>& logged, con
   if (!logged) return false;
   gdbproto::Session& session = with_.vm.session();
   if (!session.running()) SWAT_CHECK(session.change(returns_.at_entry(actor)));
+  if (by_stubs_) {
+    SWAT_CHECK(session.change(call_returns_.enter(*logged, actor)));
+    SWAT_CHECK(call_returns_.take_out_idle());
+  }
   returns_.enter(*logged, actor);
   return true;
+}
+
+gdbproto::PointChanges Recorder::await_return(const LoggedFunction& logged, const Actor& actor) {
+  if (!with_.options.call_returns) return {};
+  return call_returns_.enter(logged, actor);
 }
 
 gdbproto::PointChanges Recorder::import(std::optional<Call> call, const Actor& actor) {
   const auto logged = call ? calls_.import(*std::move(call), actor) : std::nullopt;
   if (!logged) count_idle();
-  return logged ? call_returns_.enter(*logged, actor) : gdbproto::PointChanges{};
+  return logged ? await_return(*logged, actor) : gdbproto::PointChanges{};
 }
 
 Result<> Recorder::breakpoint(std::vector<Trap> hits, Va pc, const Actor& actor) {
@@ -149,7 +165,7 @@ Result<bool> Recorder::log_breakpoint(const Trap& trap, Va pc, const Actor& acto
   if (std::holds_alternative<ReturnTrap>(trap.what)) return returns_.at_exit(actor);
   if (const auto* function = std::get_if<FunctionTrap>(&trap.what)) {
     const auto logged = calls_.function(*function, pc, actor);
-    if (logged) SWAT_CHECK(with_.vm.session().change(call_returns_.enter(*logged, actor)));
+    if (logged) SWAT_CHECK(with_.vm.session().change(await_return(*logged, actor)));
     return logged.has_value();
   }
   const auto* dispatch = std::get_if<DispatchTrap>(&trap.what);

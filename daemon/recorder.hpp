@@ -85,6 +85,8 @@ class Recorder {
   // Sees to the return of what SyscallLog::enter() has given.
   [[nodiscard]] Result<bool> await_return(const std::optional<LoggedCall>& logged,
                                           const Actor& actor);
+  [[nodiscard]] gdbproto::PointChanges await_return(const LoggedFunction& logged,
+                                                    const Actor& actor);
   // What `hits` prove; they may be others after it.
   [[nodiscard]] Result<> prove(std::vector<Trap>& hits, Va pc, const Actor& actor);
   // Of the syscall that the kernel is entered for: its low half, the same for all callers.
@@ -98,6 +100,7 @@ class Recorder {
   ReturnLog returns_;
   CallReturns call_returns_;
   std::unique_ptr<ExecLog> exec_log_;
+  bool by_stubs_ = false;  // returns of system calls are those of stubs
   std::uint64_t idle_stops_ = 0;
 };
 

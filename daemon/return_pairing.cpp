@@ -14,16 +14,6 @@ using Outcome = ReturnEvent::Outcome;
 constexpr std::size_t kMostKnown = 1 << 16;
 constexpr std::size_t kMostHalfSeen = 1 << 12;
 
-ReturnEvent event_of(const LoggedCall& call, Outcome outcome) {
-  ReturnEvent event;
-  event.call = call.sequence;
-  event.mnemonic = call.abi->mnemonic;
-  event.number = call.number;
-  event.name = call.name;
-  event.outcome = outcome;
-  return event;
-}
-
 // A 32-bit call's result is 32 bits: an error, or a number or address that has no sign.
 std::int64_t result_of(const os::SyscallAbi& abi, std::uint64_t rax) {
   if (abi.word == 8) return static_cast<std::int64_t>(rax);
@@ -61,7 +51,7 @@ bool ReturnPairing::is_in_call(const os::Thread& thread) const {
 
 void ReturnPairing::close(OpenCalls::iterator at, Outcome outcome) {
   const Open open = open_.extract(at).mapped();
-  log_.write(open.scene, event_of(open.call, outcome));
+  log_.write(open.scene, open.call.end(outcome));
 }
 
 void ReturnPairing::close_others(os::ProcessKey process, Va survivor) {
@@ -78,7 +68,7 @@ void ReturnPairing::enter(const LoggedCall& call, const Actor& actor, Clock::tim
     open_.emplace(actor.thread.object, Open{call, actor.scene, now, {}});
     return;
   }
-  log_.write(actor.scene, event_of(call, Outcome::kNever));
+  log_.write(actor.scene, call.end(Outcome::kNever));
   const bool takes_all = os::effect_of(call.name) == os::Effect::kExits;
   if (takes_all) close_others(actor.scene.key, actor.thread.object);
 }
@@ -135,8 +125,8 @@ void ReturnPairing::leave(const Actor& actor, std::uint64_t rax, Clock::time_poi
 
 void ReturnPairing::write_result(const Open& open, const Actor& actor, Clock::time_point now,
                                  std::int64_t result) {
-  ReturnEvent event = event_of(
-      open.call, os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
+  ReturnEvent event =
+      open.call.end(os::linux_os::is_restart(result) ? Outcome::kInterrupted : Outcome::kReturned);
   event.result = result;
   event.error = os::linux_os::error_name(result);
   write_end(open, actor, now, event);
@@ -166,7 +156,7 @@ void ReturnPairing::interrupt(const Actor& actor, Clock::time_point now) {
   const auto at = find(actor.thread);
   if (at == open_.end()) return;
   const Open open = open_.extract(at).mapped();
-  write_end(open, actor, now, event_of(open.call, Outcome::kInterrupted));
+  write_end(open, actor, now, open.call.end(Outcome::kInterrupted));
 }
 
 void ReturnPairing::miss(const os::Thread& thread) {
@@ -218,7 +208,7 @@ void ReturnPairing::returned_twice(const Open& open, std::int64_t child_tid) {
 }
 
 void ReturnPairing::write_in_child(const LoggedCall& call, const EventLog::Scene& child) {
-  ReturnEvent event = event_of(call, Outcome::kInChild);
+  ReturnEvent event = call.end(Outcome::kInChild);
   event.result = 0;
   log_.write(child, event);
 }

@@ -56,7 +56,7 @@ Result<bool> ReturnStops::settle_result(unsigned vcpu) {
 Result<> ReturnStops::on_stack_watch(unsigned vcpu, Va word, const Actor& actor) {
   CallReturns& calls = recorder_.call_returns();
   const auto value = calls.value(word, actor);
-  const bool in_one_write = has_one_vcpu();
+  const bool in_one_write = has_one_vcpu() && !calls.reads_memory(word, actor);
   if (in_one_write) {
     const auto id = vm_.session().threads()[vcpu];
     vm_.guest().remember(vcpu, SWAT_TRY(vm_.session().registers_and_resume(id, calls.tidy())));
@@ -88,6 +88,14 @@ Result<bool> ReturnStops::settle_call(unsigned vcpu) {
   if (!recorder_.call_returns().leave(actor, *place)) return false;
   SWAT_CHECK(stepper_.step_off(vcpu));
   SWAT_CHECK(recorder_.call_returns().take_out_idle());
+  if (imports_.may_have_called(vcpu)) SWAT_CHECK(log_certain_call(vcpu, actor));
+  return true;
+}
+
+Result<bool> ReturnStops::settle_pop(unsigned vcpu) {
+  if (!recorder_.call_returns().may_have_popped(vcpu)) return false;
+  const Actor actor = SWAT_TRY(recorder_.meet(vcpu));
+  SWAT_CHECK(stepper_.step_off(vcpu));
   if (imports_.may_have_called(vcpu)) SWAT_CHECK(log_certain_call(vcpu, actor));
   return true;
 }

@@ -26,6 +26,9 @@ class ReturnStops {
   [[nodiscard]] Result<bool> settle_result(unsigned vcpu);
   // True: a function has just returned on the vCPU; it is logged, and the vCPU moved on.
   [[nodiscard]] Result<bool> settle_call(unsigned vcpu);
+  // True: something may just have returned on the vCPU in a word that is watched for another
+  // process; the vCPU has moved on.
+  [[nodiscard]] Result<bool> settle_pop(unsigned vcpu);
   // A step may have been a function's return.
   [[nodiscard]] Result<> settle_stepped(unsigned vcpu, const Actor& actor);
 

@@ -14,6 +14,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void write(const Event& event) = 0;
+  // Whether it shows what arguments mean, which takes reading the guest's memory.
+  [[nodiscard]] virtual bool shows_arguments() const { return false; }
   // Everything written so far is on its way to whoever reads. kUnsupported when it could not be
   // written: a full disk, a closed pipe.
   [[nodiscard]] virtual Result<> flush() = 0;

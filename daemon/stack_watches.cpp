@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daemon/logged_function.hpp"
+
 namespace swat::daemon {
 
 gdbproto::PointChanges StackWatches::watch(Va word, unsigned size_bytes,
@@ -45,6 +47,16 @@ std::vector<gdbproto::Point> StackWatches::take_idle(const IsNeeded& is_needed, 
     const auto oldest = std::ranges::find_if(watched_, is_idle);
     taken.push_back(*oldest);
     watched_.erase(oldest);
+  }
+  return taken;
+}
+
+std::vector<gdbproto::Point> StackWatches::taken_below(Va sp) const {
+  std::vector<gdbproto::Point> taken;
+  for (const gdbproto::Point& point : watched_) {
+    const Va behind = point.at + point.size_bytes;
+    const std::uint64_t most = point.size_bytes == 4 ? kMostPopped32 : 0;
+    if (behind <= sp && sp - behind <= most) taken.push_back(point);
   }
   return taken;
 }

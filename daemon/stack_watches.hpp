@@ -38,6 +38,8 @@ class StackWatches {
   [[nodiscard]] std::vector<gdbproto::Point> clear() { return std::exchange(watched_, {}); }
 
   [[nodiscard]] bool contains(Va word) const;
+  // Those that a `ret` may have taken which has left the stack pointer at `sp`.
+  [[nodiscard]] std::vector<gdbproto::Point> taken_below(Va sp) const;
   [[nodiscard]] std::size_t size() const { return watched_.size(); }
 
  private:

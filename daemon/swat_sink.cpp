@@ -41,7 +41,7 @@ class SwatSink final : public Sink {
   }
 
   // SWAT has no line for this. After strace's: "= 3", "= -2 ENOENT", "= 0x7f12a4c00000",
-  // "= ? ERESTARTSYS", "= ? never".
+  // "= 0xc0000022 STATUS_ACCESS_DENIED", "= ? ERESTARTSYS", "= ? never".
   void put(const Event& event, const ReturnEvent& done) {
     add("{:x}: return {:x} ", event.address_space.value, done.number);
     if (names_) add("{} ", done.name.empty() ? "?" : done.name);
@@ -55,6 +55,8 @@ class SwatSink final : public Sink {
                          done.outcome == ReturnEvent::Outcome::kInChild;
     if (!decided || !done.result) {
       add("? {}", done.error.empty() ? to_string(done.outcome) : done.error);
+    } else if (!done.error.empty() && *done.result > 0) {
+      add("{:#x} {}", *done.result, done.error);  // an NTSTATUS
     } else if (!done.error.empty()) {
       add("{} {}", *done.result, done.error);
     } else {

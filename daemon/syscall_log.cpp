@@ -25,22 +25,33 @@ std::optional<LoggedCall> SyscallLog::enter(const EntryTrap& entry, const Actor&
   if (logged && !entry.abi->next_pc.empty()) {
     logged->next_pc = Va{vm_.guest().reg_or_zero(actor.scene.vcpu, entry.abi->next_pc)};
   }
+  if (logged && tells_frames_) logged->frame = frame_of_stub(entry, actor);
   return logged;
 }
 
 std::optional<LoggedCall> SyscallLog::enter(const os::DispatchedSyscall& call, const Actor& actor) {
   const SyscallAbi* abi = os::find_abi(call.entry);
   if (abi == nullptr) return {};
-  return take({abi->mnemonic, call.number, model_.syscall_name(*abi, call.number), call.arguments},
+  return take({abi->mnemonic,
+               call.number,
+               model_.syscall_name(*abi, call.number),
+               {call.arguments.begin(), call.arguments.end()}},
               *abi, actor);
 }
 
-std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const SyscallAbi& abi,
+std::optional<LoggedCall> SyscallLog::take(SyscallEvent call, const SyscallAbi& abi,
                                            const Actor& actor) {
   const std::string_view name = os::linux_os::plain_name(call.name);
-  const Effect effect = os::effect_of(name);
+  const auto first = call.arguments.empty() ? std::nullopt : call.arguments.front();
+  const Effect effect = os::effect_of(name, first, abi.word);
   const bool wanted = actor.selected && wanted_.wants(name);
   model_.entered(actor.scene.vcpu, actor.thread.process, name, call.arguments);
+  const bool is_decoded = wanted && log_.shows_arguments() && !vm_.session().running();
+  const os::Prototype* const takes = is_decoded ? prototype(name) : nullptr;
+  if (takes != nullptr) {
+    call.decoded =
+        model_.syscalls()->at_entry({actor.thread.process, abi.word, *takes, call.arguments});
+  }
   const auto sequence = wanted ? log_.write(actor.scene, call) : std::nullopt;
   if (effect == Effect::kSpawns || effect == Effect::kExecs) processes_.will_spawn(actor.thread);
   if (effect == Effect::kExits) {
@@ -52,20 +63,52 @@ std::optional<LoggedCall> SyscallLog::take(const SyscallEvent& call, const Sysca
   LoggedCall logged{*sequence, &abi, call.number, call.name, {}};
   // Elsewhere than on x86 the result register is that of the first argument.
   const bool is_argument = vm_.guest().machine().result != vm_.guest().machine().number;
-  if (is_argument) logged.before = call.arguments[0].value_or(0);
+  if (is_argument) logged.before = first.value_or(0);
+  logged.effect = effect;
+  logged.prototype = takes;
+  if (takes != nullptr) logged.words = std::move(call.arguments);
   return logged;
+}
+
+std::optional<CallFrame> SyscallLog::frame_of_stub(const EntryTrap& entry, const Actor& actor) {
+  const auto& at = entry.abi->return_slot;
+  if (!at || vm_.session().running()) return {};
+  const Va slot = place_in_memory(*at, entry, actor.scene.vcpu);
+  std::uint64_t back = 0;
+  const auto bytes = std::as_writable_bytes(std::span(&back, 1)).first(entry.abi->word);
+  if (!model_.memory(actor.thread.process)->read(slot, bytes)) return {};
+  return CallFrame{{}, slot, Va{back}, entry.abi->word};
+}
+
+const os::Prototype* SyscallLog::prototype(std::string_view name) {
+  os::SyscallDecoder* const decoder = model_.syscalls();
+  return decoder == nullptr ? nullptr : decoder->prototype(name);
+}
+
+std::size_t SyscallLog::word_count(const SyscallAbi& abi, std::string_view name) {
+  const os::Prototype* const takes = abi.more_args ? prototype(name) : nullptr;
+  return takes == nullptr ? abi.args.size() : model_.syscalls()->word_count(*takes, abi.word);
+}
+
+os::ArgAt SyscallLog::place_of(const SyscallAbi& abi, std::size_t index) {
+  if (index < abi.args.size()) return abi.args[index];
+  os::ArgAt place = abi.more_args.value_or(os::ArgAt{});
+  const auto behind = static_cast<int>((index - abi.args.size()) * abi.word);
+  place.offset = static_cast<std::int16_t>(place.offset + behind);
+  return place;
 }
 
 SyscallEvent SyscallLog::read(const EntryTrap& entry, const Actor& actor) {
   const SyscallAbi& abi = *entry.abi;
   const std::uint64_t called = number(actor, abi);
-  SyscallEvent call{abi.mnemonic, called, model_.syscall_name(abi, called), {}};
+  SyscallEvent call{abi.mnemonic, called, model_.syscall_name(abi, called)};
   // The caller's stack is its own again as soon as the guest runs.
   const bool has_memory = std::ranges::any_of(abi.args, &os::ArgAt::in_memory) &&
                           !abi.saved_number && !vm_.session().running();
   const auto memory = has_memory ? model_.memory(actor.thread.process) : nullptr;
-  for (std::size_t i = 0; i < abi.args.size(); ++i) {
-    call.arguments[i] = argument(abi.args[i], entry, actor.scene.vcpu, memory.get());
+  const std::size_t count = word_count(abi, call.name);
+  for (std::size_t i = 0; i < count; ++i) {
+    call.arguments.push_back(argument(place_of(abi, i), entry, actor.scene.vcpu, memory.get()));
   }
   return call;
 }
@@ -97,8 +140,12 @@ std::optional<std::uint64_t> SyscallLog::argument(const os::ArgAt& at, const Ent
   if (memory == nullptr) return {};
   std::uint64_t word = 0;
   const auto bytes = std::as_writable_bytes(std::span(&word, 1)).first(abi.word);
-  const Va place = base_of(at, entry, vcpu) + at.offset;
-  return memory->read(place, bytes) ? std::optional(word) : std::nullopt;
+  return memory->read(place_in_memory(at, entry, vcpu), bytes) ? std::optional(word) : std::nullopt;
+}
+
+Va SyscallLog::place_in_memory(const os::ArgAt& at, const EntryTrap& entry, unsigned vcpu) {
+  const auto offset = static_cast<std::uint64_t>(std::int64_t{at.offset});
+  return Va{base_of(at, entry, vcpu).value + offset};
 }
 
 // The caller's register, which the entry may have changed by now.

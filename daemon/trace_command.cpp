@@ -71,6 +71,9 @@ Result<> trace_by(const TraceSetup& setup, EventLog& log, Request request,
           *duration - std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
     }
     request.what.selection.follows_calls = setup.model.follows_calls();
+    if (request.what.returns && returns_through_stubs(setup.model)) {
+      request.what.selection.watches_returns = true;
+    }
     Tracer tracer(setup.vm, setup.model, setup.loop, log, request.planner, request.what);
     auto traced = tracer.run();
     idle_stops += tracer.idle_stops();

@@ -104,7 +104,7 @@ Result<bool> WatchStopsSeveral::settle_one(unsigned vcpu) {
   Result<> settled;
   if (SWAT_TRY(returns_.settle_result(vcpu))) {
     settled = with_.stepper.step_off(vcpu);
-  } else if (SWAT_TRY(returns_.settle_call(vcpu))) {
+  } else if (SWAT_TRY(returns_.settle_call(vcpu)) || SWAT_TRY(returns_.settle_pop(vcpu))) {
     // and moved on
   } else if (const auto* entry = with_.calibration.entries().behind(vcpu, pc, false)) {
     settled = settle_entry(vcpu, *entry);

@@ -207,6 +207,66 @@ TEST_F(CallPairingTest, GivesUpAWordThatIsReadAllTheTime) {
   EXPECT_EQ(ends(), (Lines{"1 missed"}));
 }
 
+// --- System calls, by the frame of the stub that makes them
+
+LoggedCall syscall(std::uint64_t sequence, Va slot) {
+  LoggedCall call{sequence, os::find_abi(os::SyscallEntry::Kind::kNtSyscall), 0xf, "NtClose"};
+  call.frame = CallFrame{{}, slot, kBack, 8};
+  return call;
+}
+
+TEST_F(CallPairingTest, ASystemCallReturnsWithTheFunctionThatItIs) {
+  enter(a, 1, kTop - 0x100);
+  pairing.enter(syscall(2, kTop - 0x100), a, start);
+  const auto name = [](const LoggedCall& call, ReturnEvent& event) {
+    event.error = call.name == "NtClose" ? "STATUS_PENDING" : "?";
+  };
+  pairing.leave(a, behind(kTop - 0x100), 0x103, start + 5ms, name);
+  ASSERT_EQ(events_.size(), 2u);
+  const auto& done = std::get<ReturnEvent>(events_.at(0).what);
+  EXPECT_EQ(done.call, 2u);
+  EXPECT_EQ(done.name, "NtClose");
+  EXPECT_EQ(done.result, 0x103);
+  EXPECT_EQ(done.error, "STATUS_PENDING");
+  EXPECT_EQ(done.duration, 5ms);
+  EXPECT_EQ(end(1).call, 1u);
+  EXPECT_EQ(pairing.size(), 0u);
+}
+
+TEST_F(CallPairingTest, AnotherSystemCallFromTheSamePlaceEndsTheOneBefore) {
+  enter(a, 1, kTop - 0x100);
+  pairing.enter(syscall(2, kTop - 0x100), a, start);
+  pairing.enter(syscall(3, kTop - 0x100), a, start);
+  ASSERT_EQ(events_.size(), 1u);  // and not the function's
+  EXPECT_EQ(std::get<ReturnEvent>(events_.at(0).what).call, 2u);
+  EXPECT_EQ(std::get<ReturnEvent>(events_.at(0).what).outcome, Outcome::kMissed);
+}
+
+// Main stacks of other processes are at the same place, and the call may wait long.
+TEST_F(CallPairingTest, OthersMayReadAWaitingSystemCallsWordForLong) {
+  pairing.enter(syscall(1, kTop - 0x100), a, start);
+  for (unsigned i = 1; i < CallPairing::kMostReadsByOthers; ++i) {
+    pairing.read(b, kTop - 0x100, {});
+  }
+  EXPECT_EQ(pairing.size(), 1u);
+  pairing.read(b, kTop - 0x100, {});
+  EXPECT_EQ(pairing.size(), 0u);
+  pairing.enter(syscall(2, kTop - 0x100), a, start);
+  for (unsigned i = 0; i < CallPairing::kMostReads; ++i) pairing.read(a, kTop - 0x100, {});
+  EXPECT_EQ(pairing.size(), 0u);
+}
+
+TEST_F(CallPairingTest, KnowsWhetherWhatIsWrittenWillBeAsked) {
+  const os::Prototype close{"NTSTATUS", "NtClose", {}};
+  LoggedCall call = syscall(1, kTop - 0x100);
+  pairing.enter(call, a, start);
+  EXPECT_FALSE(pairing.tells_written(a.thread, kTop - 0x100));
+  call.prototype = &close;
+  pairing.enter(call, a, start);
+  EXPECT_TRUE(pairing.tells_written(a.thread, kTop - 0x100));
+  EXPECT_FALSE(pairing.tells_written(b.thread, kTop - 0x100));
+}
+
 // --- 32-bit
 
 TEST_F(CallPairingTest, A32BitCalleeMayPopArguments) {

@@ -217,6 +217,39 @@ TEST(JsonSink, WritesASyscall) {
   EXPECT_EQ(object["args"], json::parse(R"(["1", "ffffffffffffffff", null, "0", null, null])"));
 }
 
+os::Argument handle_argument() {
+  return {{os::Direction::kInOut, "PHANDLE", "FileHandle"}, 0x1000, "[0x44<Event e>]"};
+}
+
+constexpr std::string_view kHandleArgument =
+    R"({"name": "FileHandle", "type": "PHANDLE", "direction": "inout", "value": "1000",
+        "text": "[0x44<Event e>]"})";
+
+TEST(JsonSink, WritesWhatArgumentsMean) {
+  Event event = sysenter(0x25, "NtCreateFile");
+  EXPECT_FALSE(json_of(event).contains("decoded"));
+  os::Argument unread = handle_argument();
+  unread.word.reset();
+  unread.text.clear();
+  std::get<SyscallEvent>(event.what).decoded = {handle_argument(), unread};
+  const json decoded = json_of(event)["decoded"];
+  EXPECT_EQ(decoded.at(0), json::parse(kHandleArgument));
+  EXPECT_TRUE(decoded.at(1)["value"].is_null());
+  EXPECT_TRUE(decoded.at(1)["text"].is_null());
+}
+
+TEST(JsonSink, WritesWhatTheKernelHasWritten) {
+  Event event = return_of(0, "");
+  EXPECT_FALSE(json_of(event).contains("written"));
+  std::get<ReturnEvent>(event.what).written = {handle_argument()};
+  EXPECT_EQ(json_of(event)["written"].at(0), json::parse(kHandleArgument));
+}
+
+TEST(SwatSink, WritesAnNtstatusInHex) {
+  EXPECT_EQ(written(kSwat, {return_of(0xc0000022, "STATUS_ACCESS_DENIED")}),
+            "5633000: return 3d = 0xc0000022 STATUS_ACCESS_DENIED\n");
+}
+
 TEST(JsonSink, WritesACall) {
   Event event = call_of("__getpid");
   std::get<CallEvent>(event.what).caller = Va{0x401005};

@@ -2,6 +2,7 @@
 modules and functions is what the guest prints and what llvm-readobj says of the DLLs' files."""
 
 import json
+import sys
 import unittest
 from collections import Counter
 
@@ -10,6 +11,9 @@ import readobj
 import swatd
 from machines import QEMU, program_beside
 from nt_guest import FOLDER, NtGuest
+
+sys.path.insert(0, str(FOLDER))
+from story import NO_KEY, OPENED_HANDLE, OPENS, WAIT  # noqa: E402 beside what it is the story of
 
 BUILDS = json.loads((FOLDER / "builds.json").read_text())
 
@@ -125,6 +129,18 @@ class StoryChecks(Common):
         rows = swatd.modules(self.guest, pid).get(pid, [])
         return sorted(path.split("\\")[-1] for _, _, _, _, path in rows)
 
+    def test_a_process_that_ends_itself_is_gone_at_once(self):
+        for _ in range(4):
+            self.guest.step()
+        with swatd.Trace(self.guest, "--returns", connect=swatd.connection(self.guest)) as trace:
+            self.guest.step()
+        self.assertIn({"pid": str(self.LATE)}, self.guest.said("ENDED"))
+        (last,) = trace.events("syscall", pid=self.LATE, name="NtTerminateProcess")
+        self.assertEqual([e["outcome"] for e in trace.events("return", call=last["seq"])], ["never"])
+        (exited,) = trace.events("process_exited", pid=self.LATE)
+        later = [e for e in trace.events() if e["pid"] == self.LATE and e["seq"] > exited["seq"]]
+        self.assertEqual({e["event"] for e in later}, {"return"})
+
     def test_story(self):
         self.assertNotIn(self.LATE, swatd.ps(self.guest))
         self.guest.step()
@@ -192,9 +208,65 @@ class TraceChecks(Common):
         self.assertEqual(Counter(e["args"][0] for e in trace.events("syscall", pid=500, name="NtClose")),
                          expected)
         query = trace.events("syscall", pid=500, name="NtQueryInformationProcess")
-        self.assertEqual({tuple(e["args"][:5]) for e in query}, {("ffffffff", "21", "22", "23", "24")})
+        minus_one = "f" * {"x86": 8, "x64": 16}[self.row["arch"]]
+        self.assertEqual({tuple(e["args"]) for e in query}, {(minus_one, "21", "22", "23", "24")})
         mapped = trace.events("syscall", pid=704, name="NtMapViewOfSection")
-        self.assertEqual({tuple(e["args"]) for e in mapped}, {("31", "32", "33", "34", "35", "36")})
+        self.assertEqual({tuple(e["args"]) for e in mapped},
+                         {tuple(f"{value:x}" for value in range(0x31, 0x3b))})
+
+    def test_every_call_returns(self):
+        """With what the kernel answers: success, but for the key that is not there."""
+        expected = Counter()
+        with self.trace("--returns", "--calls", "none") as trace:
+            for _ in range(ROUNDS):
+                _, served = self.guest.round()
+                expected.update(served)
+        self.assertEqual(trace.gaps(), [])
+        returns = trace.events("return")
+        waits = {key for key in expected if key[1] == WAIT}
+        self.assertEqual(Counter(e["outcome"] for e in returns if e["name"] == WAIT),
+                         {"returned": len(waits) * (ROUNDS - 1), "unfinished": len(waits)})
+        error = {NO_KEY: (0xc0000034, "STATUS_OBJECT_NAME_NOT_FOUND")}
+        self.assertEqual(
+            Counter((e["pid"], e["name"], e["outcome"], e["result"], e["error"])
+                    for e in returns if e["name"] != WAIT),
+            {(pid, name, "returned", *error.get(name, (0, None))): times
+             for (pid, name), times in expected.items() if name != WAIT})
+        self.assertEqual([e["call"] for e in returns if e["name"] == OPENS],
+                         [e["seq"] for e in trace.events("syscall", name=OPENS)])
+        written = {tuple(a["text"] for a in e["written"]) for e in returns if e["name"] == OPENS}
+        self.assertEqual(written, {(f"[{self.handle(500, OPENED_HANDLE)}]",
+                                    "{Status=STATUS_SUCCESS, Information=1}")})
+
+    def handle(self, pid, value):
+        """A handle as it is shown, by what the guest says of it."""
+        row = next(row for row in self.guest.said("HANDLE")
+                   if int(row["pid"]) == pid and int(row["handle"], 16) == value)
+        name = row["name"]
+        where = {"Event": "\\BaseNamedObjects\\" + name, "File": name[2:]}[row["type"]]
+        return f"{value:#x}<{row['type']}{' ' + where if name else ''}>"
+
+    def test_arguments_are_decoded(self):
+        with self.trace("-e", f"trace=NtClose,{OPENS},NtQueryInformationProcess",
+                        "--calls", "none") as trace:
+            self.guest.round()
+        closed = {e["decoded"][0]["text"] for e in trace.events("syscall", pid=500, name="NtClose")}
+        closes = (0x44, 0x48, 0x4c) if self.row["arch"] == "x86" else (0x44, 0x48)
+        self.assertEqual(closed, {self.handle(500, value) for value in closes})
+        query = trace.events("syscall", pid=500, name="NtQueryInformationProcess")[0]["decoded"]
+        self.assertEqual([(a["name"], a["type"], a["direction"], a["text"]) for a in query[:2]],
+                         [("ProcessHandle", "HANDLE", "in", "NtCurrentProcess()"),
+                          ("ProcessInformationClass", "PROCESSINFOCLASS", "in", "0x21")])
+        opened = trace.events("syscall", pid=500, name=OPENS)[0]["decoded"]
+        self.assertEqual([(a["name"], a["text"]) for a in opened if a["direction"] == "in"], [
+            ("DesiredAccess",  # 120089, which is FILE_GENERIC_READ
+             "READ_CONTROL|SYNCHRONIZE|FILE_READ_DATA|FILE_READ_EA|FILE_READ_ATTRIBUTES"),
+            ("ObjectAttributes",
+             '{ObjectName="\\\\??\\\\C:\\\\boot.ini", Attributes=OBJ_CASE_INSENSITIVE}'),
+            ("AllocationSize", "NULL"), ("FileAttributes", "FILE_ATTRIBUTE_NORMAL"),
+            ("ShareAccess", "FILE_SHARE_READ|FILE_SHARE_WRITE"), ("CreateDisposition", "FILE_OPEN"),
+            ("CreateOptions", "FILE_SYNCHRONOUS_IO_NONALERT|FILE_NON_DIRECTORY_FILE"),
+            ("EaBuffer", "NULL"), ("EaLength", "0")])
 
     def test_lines_are_those_of_swat(self):
         entry = {"x86": "sysenter", "x64": "syscall"}[self.row["arch"]]

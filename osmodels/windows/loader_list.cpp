@@ -79,6 +79,13 @@ Result<LoadedImage> read_entry(VirtualMemory& memory, Va entry, const LoaderLayo
   return image;
 }
 
+// An entry whose image is not mapped yet has no base.
+bool is_mapped(const LoadedImage& image, unsigned word_bytes) {
+  const std::uint64_t end = user_end(word_bytes);
+  return !image.base.is_null() && image.size_bytes != 0 && image.size_bytes < kLongestImage &&
+         image.base.value < end && image.size_bytes <= end - image.base.value;
+}
+
 }  // namespace
 
 // Length and MaximumLength in bytes, 16 bits each, and the buffer at the next word.
@@ -106,6 +113,7 @@ Result<std::vector<LoadedImage>> read_loader_list(VirtualMemory& memory, Va peb,
   if (loader.is_null()) return images;
   const Va head = loader + layout.ldr_in_load_order;
   std::unordered_set<Va> seen;
+  std::size_t room = kMostPathBytes;
   for (Va at = head;;) {
     at = Va{SWAT_TRY(read_word(memory, at, word_bytes))};
     if (at == head || at.is_null()) return images;
@@ -113,10 +121,12 @@ Result<std::vector<LoadedImage>> read_loader_list(VirtualMemory& memory, Va peb,
       return fail(Errc::kBadImage, "list of loaded images without an end", at.value);
     }
     auto image = SWAT_TRY(read_entry(memory, at, layout));
-    // An entry whose image is not mapped yet has no base.
-    if (!image.base.is_null() && image.size_bytes != 0 && image.size_bytes < kLongestImage) {
-      images.push_back(std::move(image));
+    if (!is_mapped(image, word_bytes)) continue;
+    if (image.path.size() > room) {
+      return fail(Errc::kBadImage, "paths of loaded images without an end", at.value);
     }
+    room -= image.path.size();
+    images.push_back(std::move(image));
   }
 }
 

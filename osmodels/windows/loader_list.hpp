@@ -2,12 +2,22 @@
 // loading. It is user memory: any of it may be paged out, in the middle of a change, or a lie.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "symbols/memory.hpp"
 
 namespace swat::os::windows {
+
+// Where addresses of processes end, or before that: 64-bit ones have had 8 TiB until 8.1.
+[[nodiscard]] constexpr std::uint64_t user_end(unsigned word_bytes) {
+  return std::uint64_t{1} << (word_bytes == 8 ? 47 : 32);
+}
+
+// Of the images of one process in all: a long path may be that of thousands of entries.
+inline constexpr std::size_t kMostPathBytes = 4 << 20;
 
 struct LoadedImage {
   Va base;
@@ -17,7 +27,8 @@ struct LoadedImage {
 };
 
 // Of the process whose memory this is; `peb` is of that word size. Empty: its loader has not begun.
-// kFault: some of it is paged out; kBadImage: the list has no end.
+// What is in no process's addresses is left out. kFault: some of it is paged out; kBadImage: the
+// list has no end, or more than kMostPathBytes.
 [[nodiscard]] Result<std::vector<LoadedImage>> read_loader_list(VirtualMemory& memory, Va peb,
                                                                 unsigned word_bytes);
 

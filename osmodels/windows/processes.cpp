@@ -67,6 +67,9 @@ Result<ProcessEntry> read_process(const KernelSpace& kernel, Va object) {
 
 Result<std::vector<ProcessEntry>> read_ring(const KernelSpace& kernel, Va system) {
   const std::uint32_t link = *kernel.offsets.process_links;
+  if (kernel.image.contains(system + link)) {
+    return fail(Errc::kBadImage, "System would be the head of its ring", system.value);
+  }
   std::vector<ProcessEntry> processes;
   std::unordered_set<Va> seen;
   for (Va object = system; object != system || processes.empty();) {

@@ -47,6 +47,7 @@ class VadReader {
     std::vector<MappedImage> images;
     std::unordered_set<Va> seen;
     std::vector<Va> waiting{root};
+    std::size_t room = kMostPathBytes;
     while (!waiting.empty()) {
       const Va vad = waiting.back();
       waiting.pop_back();
@@ -58,7 +59,13 @@ class VadReader {
       if (!kernel_.memory.read(vad, bytes)) continue;
       waiting.push_back(Va{word(bytes, shape_.left)});
       waiting.push_back(Va{word(bytes, shape_.right)});
-      if (auto image = image_of(vad, bytes)) images.push_back(*std::move(image));
+      auto image = image_of(vad, bytes);
+      if (!image) continue;
+      if (image->path.size() > room) {
+        return fail(Errc::kBadImage, "paths of mapped images without an end", vad.value);
+      }
+      room -= image->path.size();
+      images.push_back(*std::move(image));
     }
     std::ranges::sort(images, {}, [](const MappedImage& image) { return image.range.start; });
     return images;
@@ -96,9 +103,10 @@ class VadReader {
     const Va file{SWAT_TRY(word_at(area + shape_.area_file)) & ~references};
     if (file.is_null()) return none;
     MappedImage image;
-    image.range.start = Va{page(bytes, shape_.first_page, shape_.first_high) << kPageShift};
-    image.range.end = Va{(page(bytes, shape_.last_page, shape_.last_high) + 1) << kPageShift};
-    if (image.range.end <= image.range.start) return none;
+    const std::uint64_t first = page(bytes, shape_.first_page, shape_.first_high);
+    const std::uint64_t last = page(bytes, shape_.last_page, shape_.last_high);
+    if (first > last || last >= user_end(kernel_.word_bytes) >> kPageShift) return none;
+    image.range = {Va{first << kPageShift}, Va{(last + 1) << kPageShift}};
     // FILE_OBJECT has its type and size, 16 bits each, before that.
     image.device = Va{SWAT_TRY(word_at(file + kernel_.word_bytes))};
     image.path =

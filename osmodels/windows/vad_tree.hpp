@@ -43,7 +43,8 @@ struct MappedImage {
 };
 
 // Ascending. What belongs to no file, or to one that is mapped as data, or is paged out on the way
-// to the file's name, is left out. kBadImage: the tree has no end; kFault: its root is paged out.
+// to the file's name, is left out. kBadImage: the tree has no end, or more than kMostPathBytes
+// (loader_list.hpp); kFault: its root is paged out.
 [[nodiscard]] Result<std::vector<MappedImage>> read_mapped_images(const KernelSpace& kernel,
                                                                   const VadShape& shape,
                                                                   Va process);

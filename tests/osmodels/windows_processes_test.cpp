@@ -1,6 +1,8 @@
 // The ring of processes and the list of loaded images, also where they lie.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "memory_fakes.hpp"
 #include "osmodels/windows/loader_list.hpp"
 #include "osmodels/windows/processes.hpp"
@@ -85,6 +87,11 @@ TEST_F(Windows, LeavesARingWithoutAnEnd) {
   EXPECT_EQ(read_ring(space(), Va{kSystem}).error().code, Errc::kFault);
 }
 
+// The head of the ring lies in the kernel's image, and a process does not.
+TEST_F(Windows, HasNoRingThatBeginsWithItsHead) {
+  EXPECT_EQ(read_ring(space(), Va{kHead - 0x48}).error().code, Errc::kBadImage);
+}
+
 TEST_F(Windows, TakesNoOtherObjectForAProcess) {
   memory_.store(kOther + 0x40, 0xffff'e000'0000'0000);  // a pid like a pointer
   EXPECT_EQ(read_ring(space(), Va{kSystem}).error().code, Errc::kBadImage);
@@ -154,6 +161,58 @@ TEST(WindowsLoaderList, LeavesOutWhatIsNotMapped) {
   test::WordMemory memory = one_image();
   memory.store(kEntry + 0x30, 0);
   EXPECT_EQ(read_loader_list(memory, Va{kPeb}, 8)->size(), 0u);
+}
+
+TEST(WindowsLoaderList, LeavesOutWhatIsInNoProcessesAddresses) {
+  test::WordMemory memory = one_image();
+  memory.store(kEntry + 0x30, 0x7fff'ffff'0000);  // goes on behind their end
+  EXPECT_EQ(read_loader_list(memory, Va{kPeb}, 8)->size(), 0u);
+  memory.store(kEntry + 0x30, 0xffff'ffff'fff0'0000);  // to the start of all addresses
+  EXPECT_EQ(read_loader_list(memory, Va{kPeb}, 8)->size(), 0u);
+}
+
+// A list of as many entries as anybody asks for, all of which have the same path: any piece of 64
+// KiB of which is one.
+class LongPaths final : public VirtualMemory {
+ public:
+  static constexpr std::uint64_t kFirst = 0x1'0000'0000;  // entry, of so many
+  static constexpr std::uint64_t kEach = 0x100;
+
+  Result<> read(Va at, std::span<std::byte> into) override {
+    std::ranges::fill(into, std::byte{'a'});
+    if (into.size() > 8) return {};
+    const std::uint64_t word = word_at(at.value);
+    std::memcpy(into.data(), &word, into.size());
+    return {};
+  }
+
+ private:
+  static std::uint64_t word_at(std::uint64_t at) {
+    if (at == kPeb + 0x18) return kLdr;
+    if (at == kLdr + 0x10) return kFirst;
+    switch (at % kEach) {
+      case 0:
+        return at + kEach;
+      case 0x30:
+        return 0x40'0000;
+      case 0x40:
+        return 0x1000;
+      case 0x48:
+        return 0xfffe;  // bytes of the path
+      default:
+        return 0;
+    }
+  }
+};
+
+TEST(WindowsLoaderList, LeavesAListOfTooLongPaths) {
+  LongPaths memory;
+  const auto images = read_loader_list(memory, Va{kPeb}, 8);
+  ASSERT_FALSE(images);
+  EXPECT_EQ(images.error().code, Errc::kBadImage);
+  // An entry has 32767 characters of three bytes each: so many entries fit into what there may be.
+  constexpr std::uint64_t kFit = kMostPathBytes / (0x7fff * 3);
+  EXPECT_EQ(images.error().guest, LongPaths::kFirst + kFit * LongPaths::kEach);
 }
 
 TEST(WindowsLoaderList, LeavesAListWithoutAnEnd) {

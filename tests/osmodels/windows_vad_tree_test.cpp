@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "memory_fakes.hpp"
+#include "osmodels/windows/loader_list.hpp"
 #include "osmodels/windows/process_images.hpp"
 #include "osmodels/windows/vad_tree.hpp"
 
@@ -97,6 +98,36 @@ TEST_F(VadTree, LeavesOutWhatIsMappedAsData) {
   const auto images = read();
   ASSERT_TRUE(images);
   EXPECT_TRUE(images->empty());
+}
+
+TEST_F(VadTree, LeavesOutWhatIsInNoProcessesAddresses) {
+  put(kTop, kVad, 0x7fff'ffff'f000, 2);  // goes on behind their end
+  const auto images = read();
+  ASSERT_TRUE(images);
+  EXPECT_TRUE(images->empty());
+}
+
+// Each the left child of the one before, and of all one file, whose path has 32767 characters of
+// three bytes each.
+TEST_F(VadTree, LeavesTooManyLongPaths) {
+  constexpr std::uint64_t kFirst = kTop + 0x2'0000;
+  constexpr std::uint64_t kEach = 0x100;
+  constexpr std::uint64_t kFit = kMostPathBytes / (0x7fff * 3);
+  memory_.store(kProcess + kVadRoot, kFirst);
+  memory_.store(kTop + 0x300 + 0x58, 0xfffe);
+  for (std::uint64_t at = 0; at < 0x1'0000; at += 8) {
+    memory_.store(kTop + 0x400 + at, 0x20ac'20ac'20ac'20ac);
+  }
+  for (std::uint64_t i = 0; i <= kFit; ++i) {
+    const std::uint64_t vad = kFirst + i * kEach;
+    put(vad, kVad, kImage + i * 0x1000, 1);
+    link(vad, i == kFit ? 0 : vad + kEach, 0);
+    memory_.store(vad + 0x48, kTop + 0x100);
+  }
+  EXPECT_EQ(read().error().code, Errc::kBadImage);
+  link(kFirst + (kFit - 1) * kEach, 0, 0);  // one less
+  ASSERT_TRUE(read());
+  EXPECT_EQ(read()->size(), kFit);
 }
 
 TEST_F(VadTree, GoesOnBesideWhatIsPagedOut) {

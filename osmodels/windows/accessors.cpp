@@ -142,11 +142,10 @@ MemberOffset told_by(const AccessorRow& row, const ReturnedPath& path, unsigned 
   return static_cast<std::uint32_t>(at - before);
 }
 
-}  // namespace
+const Machine& machine_of(unsigned word_bytes) { return kMachines[word_bytes == 8 ? 1 : 0]; }
 
-Result<ReturnedPath> follow_accessor(VirtualMemory& kernel, Va function, unsigned word_bytes) {
-  const Machine& machine = kMachines[word_bytes == 8 ? 1 : 0];
-  const auto disassembler = SWAT_TRY(x86::Disassembler::open(machine.bits));
+Result<ReturnedPath> follow(const x86::Disassembler& disassembler, VirtualMemory& kernel,
+                            const Machine& machine, Va function) {
   Follower follower(machine);
   Va at = function;
   for (int i = 0; i < kMaxInstructions; ++i) {
@@ -164,13 +163,24 @@ Result<ReturnedPath> follow_accessor(VirtualMemory& kernel, Va function, unsigne
   return fail(Errc::kNotFound, "no accessor of a member", function.value);
 }
 
+}  // namespace
+
+Result<ReturnedPath> follow_accessor(VirtualMemory& kernel, Va function, unsigned word_bytes) {
+  const Machine& machine = machine_of(word_bytes);
+  const auto disassembler = SWAT_TRY(x86::Disassembler::open(machine.bits));
+  return follow(disassembler, kernel, machine, function);
+}
+
 WindowsOffsets offsets_by_accessors(VirtualMemory& kernel, const FindExport& find_export,
                                     unsigned word_bytes) {
   WindowsOffsets told;
+  const Machine& machine = machine_of(word_bytes);
+  const auto disassembler = x86::Disassembler::open(machine.bits);  // one for all: it has caches
+  if (!disassembler) return told;
   for (const AccessorRow& row : kAccessors) {
     const auto function = find_export(row.function);
     if (!function || told.*row.member) continue;
-    const auto path = follow_accessor(kernel, *function, word_bytes);
+    const auto path = follow(*disassembler, kernel, machine, *function);
     if (path) told.*row.member = told_by(row, *path, word_bytes);
   }
   // The ring's links follow the number, in all rows of offset_rows().

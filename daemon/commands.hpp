@@ -27,7 +27,10 @@ namespace swat::daemon {
 // builds that there are tables of. kUsage: there is none of that name.
 [[nodiscard]] Result<> print_syscalls(const std::string& build);
 // Runs the guest for up to half a second to measure what a stop costs; leaves it stopped.
+// `asked`: how it was attached to.
 [[nodiscard]] Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
-                                    const Selection& selection);
+                                    const Selection& selection, const AttachOptions& asked);
+// What stands in the way, where nothing could be connected to.
+void print_doctor_unconnected(const AttachOptions& asked);
 
 }  // namespace swat::daemon

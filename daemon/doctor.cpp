@@ -1,10 +1,13 @@
-// `swatd doctor`: what this setup offers, what would be used, and what one stop costs here.
+// `swatd doctor`: what this setup offers and lacks, what would be used, and what one stop costs
+// here.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "daemon/commands.hpp"
+#include "daemon/setup_advice.hpp"
 #include "daemon/trap_set.hpp"
 
 namespace swat::daemon {
@@ -81,10 +84,47 @@ std::string why_no_log(Vm& vm, const os::OsModel& model) {
               : "no, " + fifo.error().what;
 }
 
+VmSetup setup_of(Vm& vm, const AttachOptions& asked, const std::vector<EntryPlan>& plans) {
+  VmSetup setup;
+  // Both sockets are one process's.
+  const gdbproto::Endpoint& listening = asked.gdb ? *asked.gdb : *asked.qmp;
+  setup.qemu = where_qemu_is(listening);
+  setup.owner = owner_of(listening);
+  setup.ram = asked.ram.empty() ? vm.ram().name() : "";
+  setup.ptrace_scope = ptrace_scope();
+  setup.has_monitor = asked.qmp.has_value();
+  const bool is_x86 = !vm.tables_source().empty();
+  setup.shares_a_folder = !setup.has_monitor || !is_x86 ||
+                          setup.qemu == VmSetup::QemuIs::kElsewhere ||
+                          vm.tables_source() != "info registers";
+  setup.is_kvm = vm.is_kvm();
+  setup.version = QemuVersion::parse(vm.qemu_version());
+  // The first way in is that of most programs.
+  setup.flushes = !plans.empty() && !plans.front().is_silent &&
+                  std::ranges::any_of(plans.front().traps, &Trap::is_breakpoint);
+  setup.vcpus = static_cast<unsigned>(vm.guest().vcpu_count());
+  setup.host_cpus = std::thread::hardware_concurrency();
+  return setup;
+}
+
+void print_advice(const VmSetup& setup) {
+  const auto all = advice_on(setup);
+  if (all.empty()) fmt::print("lacks: nothing\n");
+  for (const Advice& advice : all) {
+    fmt::print("lacks: {}\n  to get it: {}\n", advice.lack, advice.cure);
+  }
+}
+
+Result<> measure(Vm& vm, const std::vector<EntryPlan>& plans) {
+  SWAT_CHECK(measure_interrupts(vm.session()));
+  if (vm.guest().machine().stops_before_access) return {};  // it would stop there for ever
+  return measure_stops(vm.session(), plans);
+}
+
 }  // namespace
 
 Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
-                      const Selection& selection) {
+                      const Selection& selection, const AttachOptions& asked) {
   fmt::print("QEMU {}, {}, {} vCPU{}, {}\n", vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG",
              vm.guest().vcpu_count(), vm.guest().vcpu_count() == 1 ? "" : "s",
              os::to_string(vm.guest().architecture()));
@@ -105,13 +145,20 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
   fmt::print("stops at breakpoints: {}\n",
              silent ? "silent, and QEMU keeps its translations, in a trace without watchpoints"
                     : "reported, as " + silent.error().what);
-  if (!vm.was_running()) {
-    fmt::print("the guest is paused: nothing measured\n");
-    return {};
-  }
-  SWAT_CHECK(measure_interrupts(vm.session()));
-  if (vm.guest().machine().stops_before_access) return {};  // it would stop there for ever
-  return measure_stops(vm.session(), plans);
+  print_advice(setup_of(vm, asked, plans));
+  if (vm.was_running()) return measure(vm, plans);
+  fmt::print("the guest is paused: nothing measured\n");
+  return {};
+}
+
+void print_doctor_unconnected(const AttachOptions& asked) {
+  const auto print = [](const std::optional<gdbproto::Endpoint>& to, const char* option) {
+    if (!to) return;
+    const auto advice = advice_on_connecting(*to, option);
+    if (advice) fmt::print("lacks: {}\n  to get it: {}\n", advice->lack, advice->cure);
+  };
+  print(asked.gdb, "-gdb");
+  print(asked.qmp, "-qmp");
 }
 
 }  // namespace swat::daemon

@@ -114,7 +114,7 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
     case Command::kFunctions:
       return print_functions(*model, options.pid, options.glob, options.trace.files);
     case Command::kDoctor:
-      return print_doctor(vm, *model, planner, options.trace.selection);
+      return print_doctor(vm, *model, planner, options.trace.selection, options.attach);
     case Command::kProfile:
     case Command::kSyscalls:
       break;
@@ -151,7 +151,13 @@ int run(int argc, char** argv) {
   if (!guardian) return complain(guardian.error(), false);
   gdbproto::IoLoop loop;
   auto vm = Vm::attach(loop, *guardian, (*options)->attach);
-  if (!vm) return complain(vm.error(), false);
+  if (!vm) {
+    const bool is_unconnected = vm.error().code == Errc::kDisconnected;
+    if (is_unconnected && (*options)->command == Command::kDoctor) {
+      print_doctor_unconnected((*options)->attach);
+    }
+    return complain(vm.error(), false);
+  }
   const auto done = execute(**vm, loop, **options, [&] { return parse_options(argc, argv); });
   std::fflush(stdout);
   const auto released = (*vm)->release();

@@ -121,7 +121,8 @@ void add_commands(CLI::App& app, Options& options, Raw& raw) {
                       "write a symbol table for Volatility 3 (ISF) to FILE");
   profile->add_flag("!--infer", options.use_btf,
                     "infer the offsets, though the kernel tells them (BTF)");
-  command("doctor", "tell what this setup offers and what would be used", Command::kDoctor);
+  command("doctor", "tell what this setup offers, what would be used, and what it lacks",
+          Command::kDoctor);
   command("syscalls", "list what a build of Windows calls its system calls; needs no VM",
           Command::kSyscalls)
       ->add_option("build", options.syscall_table,

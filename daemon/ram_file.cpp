@@ -116,7 +116,7 @@ class FileRam final : public RamBackend {
 }  // namespace
 
 Result<std::unique_ptr<RamBackend>> open_file_ram(const RamSources& sources) {
-  if (!sources.qemu) return fail(Errc::kUnsupported, "QEMU is not a process of this host");
+  if (!sources.qemu) return fail(Errc::kUnsupported, "QEMU is no process that this user can see");
   std::vector<Mapping> mappings;
   for (const RamBlock& block : sources.blocks) {
     if (block.host_address == 0) return fail(Errc::kUnsupported, "gpa2hva does not tell where");

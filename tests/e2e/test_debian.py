@@ -7,8 +7,8 @@ import case
 import package
 from debian_root import DebianRoot
 
-# What apt and dpkg keep for themselves, whatever is installed: lists, logs, indices, back-ups. Nothing of a
-# package's own may be below these: its names are looked for there, too.
+# What apt and dpkg keep for themselves, whatever is installed: lists, logs, indices, back-ups. What is
+# called after the package is looked for there, too.
 BOOKKEEPING = re.compile(r"/var/(lib/(dpkg|apt)|cache/(apt|ldconfig|debconf|man)|log)/"
                          r"|/etc/ld\.so\.cache$|/var/cache/man$")
 APT = ["apt-get", "-q", "-y", "--no-install-recommends", "-o", "APT::Sandbox::User=root"]
@@ -37,8 +37,8 @@ class CleanDebian(case.GuestCase):
         self.assertIn("log what a whole guest does", manual)
         # The guest's sockets are all that it is given of this host.
         shared = self.guest.path
-        doctor = root.run("swatd", "doctor", "--gdb", f"unix:{shared}/gdb", "--qmp", f"unix:{shared}/qmp",
-                          shared=shared)
+        doctor = root.run("swatd", "doctor", "--gdb", f"unix:{shared}/gdb",
+                          "--qmp", f"unix:{shared}/qmp", shared=shared)
         self.assertIn("guest: linux", doctor.lower())
         print(doctor)
 
@@ -55,7 +55,6 @@ class CleanDebian(case.GuestCase):
     def assert_nothing_left(self, before, after):
         changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
         self.assertEqual({name for name in changed if not BOOKKEEPING.search(name)}, set())
-        # dpkg's and apt's words for packages that it knows of are no files of them.
         left = {name for name in after.keys() - before.keys() if "swatd" in name}
         self.assertEqual(left, set())
 

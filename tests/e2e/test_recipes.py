@@ -95,9 +95,10 @@ class Libvirt(unittest.TestCase):
         self.assertEqual(domain.find("memoryBacking/source").get("type"), "memfd")
         self.assertEqual(domain.find("memoryBacking/access").get("mode"), "shared")
         # [libvirt.org/kbase/qemu-passthrough-security.html]
-        arguments = [each.get("value") for each in domain.findall(f"{QEMU_XML}commandline/{QEMU_XML}arg")]
-        self.assertEqual(arguments, ["-gdb", "unix:/run/vms/vm.gdb,server=on,wait=off",
-                                     "-qmp", "unix:/run/vms/vm.qmp,server=on,wait=off"])
+        arguments = domain.findall(f"{QEMU_XML}commandline/{QEMU_XML}arg")
+        values = [argument.get("value") for argument in arguments]
+        self.assertEqual(values, ["-gdb", "unix:/run/vms/vm.gdb,server=on,wait=off",
+                                  "-qmp", "unix:/run/vms/vm.qmp,server=on,wait=off"])
 
     def test_keeps_the_rest(self):
         domain = ET.fromstring(with_recipe(self.XML, "/run/vms"))
@@ -169,7 +170,8 @@ class RealLibvirt(Recipe, unittest.TestCase):
             # Without privileges, as the user that QEMU runs as.
             done = subprocess.run(
                 self.as_user(self.folder / "swatd", "doctor", "--no-profile-cache",
-                             "--gdb", f"unix:{self.folder}/vm.gdb", "--qmp", f"unix:{self.folder}/vm.qmp"),
+                             "--gdb", f"unix:{self.folder}/vm.gdb",
+                             "--qmp", f"unix:{self.folder}/vm.qmp"),
                 env=self.environment, stdin=subprocess.DEVNULL, text=True, timeout=60,
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.assertEqual(done.returncode, swatd.OK, done.stderr)

@@ -54,7 +54,7 @@ _swatd() {
     --calls | --calls=) COMPREPLY=() ;;
     -p | -p= | --process | --process=) COMPREPLY=() ;;
     --config | --config=) _swatd_files -f ;;
-    -p | -p= | --pid | --pid=) COMPREPLY=() ;;
+    --pid | --pid=) COMPREPLY=() ;;
     --export | --export=) _swatd_files -f ;;
     *)
       if [[ $word != -* && -z $command ]]; then options=$commands; fi

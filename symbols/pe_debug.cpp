@@ -2,7 +2,7 @@
 // entry's own form is in no manual, but as LLVM's codeview::PDB70DebugInfo has it]
 #include <algorithm>
 
-#include "symbols/hex.hpp"
+#include "symbols/guid.hpp"
 #include "symbols/pe_image.hpp"
 #include "symbols/pe_tables.hpp"
 
@@ -24,10 +24,7 @@ constexpr std::uint32_t kCodeView = 2;
 constexpr std::uint32_t kRsds = 0x53445352;
 struct Rsds {
   std::uint32_t magic;
-  std::uint32_t guid_1;
-  std::uint16_t guid_2;
-  std::uint16_t guid_3;
-  std::array<std::uint8_t, 8> guid_4;
+  std::array<std::byte, 16> guid;
   std::uint32_t age;
 };
 static_assert(sizeof(Rsds) == 24);
@@ -41,31 +38,18 @@ struct Nb10 {
 };
 static_assert(sizeof(Nb10) == 16);
 
-// The first three parts of a GUID are numbers, which are written with their highest digit first.
-template <class T>
-std::string number_to_hex(T number) {
-  auto bytes = std::as_bytes(std::span(&number, 1));
-  std::array<std::byte, sizeof(T)> reversed;
-  std::ranges::reverse_copy(bytes, reversed.begin());
-  return to_hex(reversed);
-}
-
-std::string to_text(const Rsds& rsds) {
-  return number_to_hex(rsds.guid_1) + number_to_hex(rsds.guid_2) + number_to_hex(rsds.guid_3) +
-         to_hex(std::as_bytes(std::span(rsds.guid_4)));
-}
-
 Result<PeDebugId> read_entry(PeTables& tables, std::uint32_t rva) {
   const auto magic = SWAT_TRY(tables.record<std::uint32_t>(rva));
   if (magic == kRsds) {
     const auto rsds = SWAT_TRY(tables.record<Rsds>(rva));
     std::string file = SWAT_TRY(tables.name(rva + sizeof(Rsds)));
-    return PeDebugId{to_text(rsds), rsds.age, std::move(file)};
+    return PeDebugId{guid_to_hex(rsds.guid), rsds.age, std::move(file)};
   }
   if (magic == kNb10) {
     const auto nb10 = SWAT_TRY(tables.record<Nb10>(rva));
     std::string file = SWAT_TRY(tables.name(rva + sizeof(Nb10)));
-    return PeDebugId{number_to_hex(nb10.time_stamp), nb10.age, std::move(file)};
+    return PeDebugId{number_to_hex(std::as_bytes(std::span(&nb10.time_stamp, 1))), nb10.age,
+                     std::move(file)};
   }
   return fail(Errc::kNotFound, "a CodeView entry of another kind");
 }

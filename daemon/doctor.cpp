@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "daemon/commands.hpp"
+#include "daemon/printable.hpp"
 #include "daemon/setup_advice.hpp"
 #include "daemon/trap_set.hpp"
 
@@ -129,7 +130,7 @@ Result<> print_doctor(Vm& vm, os::OsModel& model, const Planner& planner,
              vm.guest().vcpu_count(), vm.guest().vcpu_count() == 1 ? "" : "s",
              os::to_string(vm.guest().architecture()));
   fmt::print("guest: {} {}\n", model.name(), model.version());
-  for (const std::string& line : model.provenance()) fmt::print("known by: {}\n", line);
+  for (const std::string& line : model.provenance()) fmt::print("known by: {}\n", printable(line));
   fmt::print("system registers: {}\n", vm.tables_source());
   fmt::print("RAM: {}{}{}\n", vm.ram().name(), vm.ram_choice().empty() ? "" : "; not ",
              vm.ram_choice());

@@ -8,9 +8,12 @@
 #include <cstdio>
 
 #include "daemon/commands.hpp"
+#include "daemon/given_profile.hpp"
 #include "daemon/options.hpp"
+#include "daemon/printable.hpp"
 #include "daemon/profile_files.hpp"
 #include "daemon/trace_command.hpp"
+#include "osmodels/windows/given_offsets.hpp"
 
 namespace swat::daemon {
 namespace {
@@ -37,7 +40,7 @@ int exit_code(const Error& error, bool attached) {
 }
 
 int complain(const Error& error, bool attached) {
-  std::fprintf(stderr, "swatd: %s", error.what.c_str());
+  std::fprintf(stderr, "swatd: %s", printable(error.what).c_str());
   if (error.guest)
     std::fprintf(stderr, " (at %llx)", static_cast<unsigned long long>(*error.guest));
   std::fputc('\n', stderr);
@@ -51,6 +54,7 @@ Result<std::unique_ptr<os::OsModel>> find_model(Vm& vm, const std::string& name,
     if (name != "auto" && name != probe.name) continue;
     auto model = probe.attach(vm.guest(), wishes);
     if (model || model.error().code == Errc::kDisconnected) return model;
+    if (model.error().code == Errc::kUsage) return model;  // nor is it another moment's
     const std::string reason = std::string(probe.name) + ": " + model.error().what;
     // It is that system, and no other.
     if (model.error().code != Errc::kNotFound) return fail(Errc::kUnsupported, reason);
@@ -77,11 +81,13 @@ Result<std::unique_ptr<os::OsModel>> find_model_in_time(Vm& vm, const std::strin
 }
 
 // Where the kernel's structures are not known for certain, tracing goes on without them.
-Result<std::unique_ptr<os::OsModel>> find_some_model(Vm& vm, const Options& options) {
+// `given`: of --profile; null for none.
+Result<std::unique_ptr<os::OsModel>> find_some_model(Vm& vm, const Options& options,
+                                                     const symbols::MemberProfile* given) {
   const auto folder = options.profile_cache ? ProfileFiles::default_folder() : std::nullopt;
   std::optional<ProfileFiles> store;
   if (folder) store.emplace(*folder);
-  os::AttachWishes wishes{store ? &*store : nullptr, {}, vm.ram().is_local()};
+  os::AttachWishes wishes{store ? &*store : nullptr, {}, vm.ram().is_local(), given};
   if (options.structures) {
     auto model = find_model_in_time(vm, options.os, wishes);
     if (model || model.error().code != Errc::kUnsupported) return model;
@@ -96,13 +102,13 @@ Result<std::unique_ptr<os::OsModel>> find_some_model(Vm& vm, const Options& opti
 }
 
 Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
-                 const OptionsReader& reread) {
+                 const symbols::MemberProfile* given, const OptionsReader& reread) {
   Planner planner = SWAT_TRY(Planner::make(vm, options.traps));
   if (options.command == Command::kProfile) {
     return print_profile(vm.guest(), options.isf, options.use_btf);
   }
   const auto start = std::chrono::steady_clock::now();
-  const auto model = SWAT_TRY(find_some_model(vm, options));
+  const auto model = SWAT_TRY(find_some_model(vm, options, given));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   spdlog::info("{} {} on QEMU {} ({}), found in {:.2f} s", model->name(), model->version(),
                vm.qemu_version(), vm.is_kvm() ? "KVM" : "TCG", took.count());
@@ -124,6 +130,12 @@ Result<> execute(Vm& vm, gdbproto::IoLoop& loop, const Options& options,
   return fail(Errc::kUsage, "no such command");
 }
 
+// Before anything is attached to.
+Result<std::optional<symbols::MemberProfile>> given_profile(const Options& options) {
+  if (options.profile.empty()) return std::nullopt;
+  return SWAT_TRY(read_given_profile(options.profile, os::windows::given_member_names()));
+}
+
 void set_up_diagnostics(int verbosity) {
   spdlog::set_default_logger(spdlog::stderr_logger_st("swatd"));
   spdlog::set_pattern("swatd: %^%l%$: %v");
@@ -141,6 +153,8 @@ int run(int argc, char** argv) {
     const auto done = print_syscalls((*options)->syscall_table);
     return done ? 0 : complain(done.error(), false);
   }
+  const auto given = given_profile(**options);
+  if (!given) return complain(given.error(), false);
   // Blocks of this size go back to the system when they are freed. Unset, glibc raises the limit to
   // the largest it has seen, and swatd would stay as large as its largest burst. [mallopt(3)]
   constexpr int kOwnMapping = 512 << 10;
@@ -158,7 +172,8 @@ int run(int argc, char** argv) {
     }
     return complain(vm.error(), false);
   }
-  const auto done = execute(**vm, loop, **options, [&] { return parse_options(argc, argv); });
+  const auto done = execute(**vm, loop, **options, *given ? &**given : nullptr,
+                            [&] { return parse_options(argc, argv); });
   std::fflush(stdout);
   const auto released = (*vm)->release();
   if (!done) return complain(done.error(), true);

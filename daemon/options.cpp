@@ -40,6 +40,9 @@ void add_connection(CLI::App& app, Options& options, Raw& raw) {
   app.add_option("--files", raw.files,
                  "root file system of the guest, unpacked in DIR: names of functions of static "
                  "programs, and what is not paged in");
+  app.add_option("--profile", options.profile,
+                 "where a Windows guest's kernel has what, instead of finding out: its PDB, or a "
+                 "symbol table for Volatility 3 (ISF), unpacked");
   app.add_flag("!--no-profile-cache", options.profile_cache,
                "find everything anew, and keep nothing of this kernel for the next run");
   app.add_flag("!--no-structures", options.structures,
@@ -205,6 +208,10 @@ Result<Options> checked(Options options, const Raw& raw) {
   }
   if (options.command != Command::kTrace && (!options.json.empty() || !raw.functions.empty())) {
     return fail(Errc::kUsage, "--json and --break are for tracing, not for this command");
+  }
+  const bool lists = options.command == Command::kProfile || options.command == Command::kSyscalls;
+  if (lists && !options.profile.empty()) {
+    return fail(Errc::kUsage, "--profile is for Windows guests, not for this command");
   }
   const bool plans = options.command == Command::kTrace || options.command == Command::kDoctor;
   if (!plans && raw.selects()) {

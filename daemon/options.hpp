@@ -32,6 +32,7 @@ struct Options {
   std::string syscall_table;         // syscalls; "" lists them
   bool use_btf = true;               // profile; off: as of a kernel that has none
   bool structures = true;            // of the kernel are looked at, where they can be found
+  std::string profile;               // file of where the guest's kernel has what; "" for none
   bool profile_cache = true;         // keep what is found of a kernel for the next run
   int verbosity = 0;
 };

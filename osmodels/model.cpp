@@ -9,6 +9,9 @@ namespace swat::os {
 namespace {
 
 Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, const AttachWishes& wishes) {
+  if (wishes.members != nullptr) {
+    return fail(Errc::kNotFound, "not with --profile, which is for Windows guests");
+  }
   if (!wishes.without_structures.empty()) {
     return attach_structure_free_linux(guest, {wishes.without_structures, wishes.ram_is_near});
   }
@@ -19,7 +22,7 @@ Result<std::unique_ptr<OsModel>> attach_linux_model(GuestView& guest, const Atta
 
 Result<std::unique_ptr<OsModel>> attach_windows_model(GuestView& guest,
                                                       const AttachWishes& wishes) {
-  auto model = attach_windows(guest);
+  auto model = attach_windows(guest, wishes.members);
   const bool is_other = !model && model.error().code == Errc::kNotFound;
   if (wishes.without_structures.empty() || is_other) return model;
   return fail(Errc::kUnsupported,

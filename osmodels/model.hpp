@@ -13,6 +13,10 @@
 #include "osmodels/guest.hpp"
 #include "osmodels/profile_store.hpp"
 
+namespace swat::symbols {
+struct MemberProfile;  // symbols/member_profile.hpp
+}  // namespace swat::symbols
+
 namespace swat::os {
 
 // Which process it is, as long as it lives; 0: none. Not always its number, which some models
@@ -261,6 +265,8 @@ struct AttachWishes {
   // Why a model is wanted that does without the kernel's structures; "": none is.
   std::string without_structures = {};
   bool ram_is_near = false;  // reading all of it takes no time to speak of
+  // What the user knows of the kernel's structures; null: nothing. Outlives the call.
+  const symbols::MemberProfile* members = nullptr;
 };
 
 // kNotFound means "not this guest"; any other error means "cannot tell, because".

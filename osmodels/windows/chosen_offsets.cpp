@@ -64,19 +64,35 @@ std::string describe(const Comparison& comparison, const OffsetRow& row) {
   return text + "; " + std::string(row.name) + " differs in " + comparison.differing;
 }
 
+std::size_t count(const WindowsOffsets& offsets) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      kMembers, [&](const Member& member) { return (offsets.*member.member).has_value(); }));
+}
+
+// What a candidate is found by, where the user's file has said some of it.
+std::string describe(const GivenOffsets& given, const WindowsOffsets& all, std::string others) {
+  if (given.by.empty()) return others;
+  std::string text = std::to_string(count(given.offsets)) + " members by " + given.by;
+  return given.offsets == all ? text : text + ", others: " + std::move(others);
+}
+
 }  // namespace
 
 std::vector<OffsetCandidate> offset_candidates(const WindowsOffsets& told,
-                                               const std::vector<const OffsetRow*>& rows) {
+                                               const std::vector<const OffsetRow*>& rows,
+                                               const GivenOffsets& given) {
   std::vector<const OffsetRow*> by_agreement = rows;
   std::ranges::stable_sort(by_agreement, std::ranges::greater{}, [&](const OffsetRow* row) {
     return compare(told, row->offsets).agreeing;
   });
   std::vector<OffsetCandidate> candidates;
-  const auto add = [&](const WindowsOffsets& offsets, std::string found_by) {
+  const auto add = [&](const WindowsOffsets& found, std::string found_by) {
+    const WindowsOffsets offsets = completed(given.offsets, found);
     const bool is_known =
         std::ranges::find(candidates, offsets, &OffsetCandidate::offsets) != candidates.end();
-    if (!is_known && is_complete(offsets)) candidates.push_back({offsets, std::move(found_by)});
+    if (!is_known && is_complete(offsets)) {
+      candidates.push_back({offsets, describe(given, offsets, std::move(found_by))});
+    }
   };
   for (const OffsetRow* row : by_agreement) {
     add(completed(told, row->offsets), describe(compare(told, row->offsets), *row));

@@ -7,6 +7,7 @@
 #include "osmodels/page_table.hpp"
 #include "osmodels/windows/absent_pages.hpp"
 #include "osmodels/windows/chosen_offsets.hpp"
+#include "osmodels/windows/given_offsets.hpp"
 #include "osmodels/windows/handle_names.hpp"
 #include "osmodels/windows/kernel_locator.hpp"
 #include "osmodels/windows/loader_list.hpp"
@@ -19,6 +20,7 @@
 namespace swat::os {
 namespace {
 
+using windows::GivenOffsets;
 using windows::KernelSpace;
 using windows::LocatedKernel;
 using windows::ProcessEntry;
@@ -55,14 +57,21 @@ Result<> accept(const KernelSpace& space, Va system) {
   return {};
 }
 
-Result<> choose_offsets(VirtualMemory& memory, Findings& found) {
+// Where nothing has shown that it is this kernel's, that is said.
+GivenOffsets given_offsets(const symbols::MemberProfile* given, bool is_compared) {
+  if (given == nullptr) return {};
+  const std::string of = windows::describe(given->id) + (is_compared ? "" : ", if it is this one");
+  return {windows::offsets_of(*given), given->path + " (" + of + ")"};
+}
+
+Result<> choose_offsets(VirtualMemory& memory, Findings& found, const GivenOffsets& given) {
   const unsigned word_bytes = found.kernel.word_bytes();
   const auto told = windows::offsets_by_accessors(
       memory, [&](std::string_view name) { return found.kernel.find(name); }, word_bytes);
   Result<> outcome =
       fail(Errc::kUnsupported, "neither accessors nor a row tell this build's offsets");
   for (const auto& candidate :
-       windows::offset_candidates(told, windows::rows_near(found.build, word_bytes))) {
+       windows::offset_candidates(told, windows::rows_near(found.build, word_bytes), given)) {
     const KernelSpace space{memory, *found.kernel.geometry, candidate.offsets, word_bytes,
                             found.kernel.image.extent()};
     outcome = accept(space, found.system);
@@ -71,11 +80,12 @@ Result<> choose_offsets(VirtualMemory& memory, Findings& found) {
     found.provenance.push_back("offsets: " + candidate.found_by);
     return {};
   }
-  return fail(Errc::kUnsupported,
-              "structures of Windows " + found.version + ": " + outcome.error().what);
+  return fail(Errc::kUnsupported, "structures of Windows " + found.version +
+                                      (given.by.empty() ? "" : ", as " + given.by + " has them") +
+                                      ": " + outcome.error().what);
 }
 
-Result<Findings> investigate(GuestView& guest) {
+Result<Findings> investigate(GuestView& guest, const symbols::MemberProfile* given) {
   Findings found{SWAT_TRY(windows::locate_kernel(guest)), {}, {}, {}, 0, {}, {}};
   const LocatedKernel& kernel = found.kernel;
   AddressSpace memory(guest.ram(), *kernel.geometry, kernel.root);
@@ -89,15 +99,15 @@ Result<Findings> investigate(GuestView& guest) {
   found.provenance.push_back("kernel image: " + std::to_string(kernel.exports.size()) +
                              " exports, found from " + kernel.found_by);
   const auto debug = kernel.image.debug_id(memory);
-  found.provenance.push_back("debug information: " + (debug ? debug->file + " " + debug->guid +
-                                                                  " " + std::to_string(debug->age)
-                                                            : debug.error().what));
+  found.provenance.push_back("debug information: " +
+                             (debug ? windows::describe(*debug) : debug.error().what));
+  if (given != nullptr) SWAT_CHECK(windows::check_given(*given, kernel.image, debug));
   found.system = Va{SWAT_TRY(windows::read_pointer(memory, *system_pointer, kernel.word_bytes()))};
   const Va root_at = found.system + windows::page_table_at(kernel.word_bytes());
   found.root = windows::root_of(
       *kernel.geometry, SWAT_TRY(windows::read_pointer(memory, root_at, kernel.word_bytes())));
   AddressSpace whole(guest.ram(), *kernel.geometry, found.root);
-  SWAT_CHECK(choose_offsets(whole, found));
+  SWAT_CHECK(choose_offsets(whole, found, given_offsets(given, debug.has_value())));
   return found;
 }
 
@@ -213,8 +223,9 @@ class WindowsModel final : public OsModel {
 
 }  // namespace
 
-Result<std::unique_ptr<OsModel>> attach_windows(GuestView& guest) {
-  auto found = investigate(guest);
+Result<std::unique_ptr<OsModel>> attach_windows(GuestView& guest,
+                                                const symbols::MemberProfile* given) {
+  auto found = investigate(guest, given);
   if (!found && found.error().code == Errc::kFault) {
     return fail(Errc::kUnsupported,
                 "an NT kernel, part of which is paged out now: " + found.error().what);

@@ -238,6 +238,13 @@ TEST(Options, ThatSelectAreOfTracingAndOfTheDoctorWhoPlansIt) {
   EXPECT_FALSE(parsed({"-e", "open", "doctor"}).trace.selection.syscalls.wants("close"));
 }
 
+TEST(Options, NameWhereAWindowsKernelHasWhat) {
+  EXPECT_EQ(parsed({"--profile", "ntkrnlmp.pdb", "ps"}).profile, "ntkrnlmp.pdb");
+  EXPECT_EQ(parsed({}).profile, "");
+  expect_refused({"--gdb", ":1234", "--profile", "ntkrnlmp.pdb", "profile"});
+  expect_refused({"--profile", "ntkrnlmp.pdb", "syscalls"});
+}
+
 TEST(Options, LetBothLogsGoToFiles) { EXPECT_EQ(parsed({"--log", "a", "--json", "-"}).json, "-"); }
 
 // A file with these lines.

@@ -1,4 +1,4 @@
-// Offsets by the kernel's own accessors and by the rows of its build.
+// Offsets by the kernel's own accessors, by the rows of its build, and by what a user has.
 #include <gtest/gtest.h>
 
 #include <map>
@@ -6,6 +6,8 @@
 #include "code_memory.hpp"
 #include "osmodels/windows/accessors.hpp"
 #include "osmodels/windows/chosen_offsets.hpp"
+#include "osmodels/windows/given_offsets.hpp"
+#include "tests/symbols/tiny_pe.hpp"
 
 namespace swat::os::windows {
 namespace {
@@ -144,6 +146,93 @@ TEST(WindowsOffsetCandidates, WithoutRowsTakeAllFromAccessorsOrNothing) {
   EXPECT_EQ(offset_candidates(told, {}).size(), 1u);  // old builds have no function for it
   told.process_name.reset();
   EXPECT_TRUE(offset_candidates(told, {}).empty());
+}
+
+TEST(WindowsOffsetCandidates, HaveWhatIsGivenInAllOfThem) {
+  const OffsetRow& row = *rows_near(19041, 8).front();
+  WindowsOffsets told;
+  told.process_peb = 0x10;
+  told.process_name = 0x20;
+  GivenOffsets given;
+  given.offsets.process_peb = 0x30;
+  given.by = "file";
+  const auto candidates = offset_candidates(told, {&row}, given);
+  ASSERT_EQ(candidates.size(), 2u);
+  for (const OffsetCandidate& candidate : candidates) {
+    EXPECT_EQ(candidate.offsets.process_peb, 0x30u);
+    EXPECT_TRUE(candidate.found_by.starts_with("1 members by file, others: "))
+        << candidate.found_by;
+  }
+  EXPECT_EQ(candidates[0].offsets.process_name, 0x20u);
+  EXPECT_EQ(candidates[1].offsets.process_name, row.offsets.process_name);
+}
+
+TEST(WindowsOffsetCandidates, AreOneWhereAllIsGiven) {
+  const OffsetRow& row = *rows_near(19041, 8).front();
+  const WindowsOffsets other = rows_near(7601, 8).front()->offsets;
+  ASSERT_NE(row.offsets, other);
+  const auto candidates = offset_candidates(row.offsets, {&row}, {other, "file"});
+  ASSERT_EQ(candidates.size(), 1u);
+  EXPECT_EQ(candidates[0].offsets, other);
+  EXPECT_EQ(candidates[0].found_by, "10 members by file");
+}
+
+symbols::MemberProfile profile_of(std::uint16_t machine) {
+  symbols::MemberProfile profile;
+  profile.machine = machine;
+  std::uint32_t next = 1;
+  for (const std::string_view name : given_member_names()) profile.offsets.emplace(name, next++);
+  return profile;
+}
+
+TEST(GivenOffsets, AreOfEachMemberByItsNames) {
+  symbols::MemberProfile profile = profile_of(symbols::kPeMachineX86_64);
+  profile.offsets.erase("_KPCR.PrcbData.CurrentThread");
+  profile.offsets.erase("_EPROCESS.Wow64Process");
+  const WindowsOffsets offsets = offsets_of(profile);
+  EXPECT_EQ(offsets.pcr_current_thread, profile.offsets.at("_KPCR.Prcb.CurrentThread"));
+  EXPECT_EQ(offsets.thread_process, profile.offsets.at("_KTHREAD.ApcState.Process"));
+  EXPECT_EQ(offsets.thread_client_id, profile.offsets.at("_ETHREAD.Cid"));
+  EXPECT_EQ(offsets.process_pid, profile.offsets.at("_EPROCESS.UniqueProcessId"));
+  EXPECT_EQ(offsets.process_links, profile.offsets.at("_EPROCESS.ActiveProcessLinks"));
+  EXPECT_EQ(offsets.process_parent_pid,
+            profile.offsets.at("_EPROCESS.InheritedFromUniqueProcessId"));
+  EXPECT_EQ(offsets.process_name, profile.offsets.at("_EPROCESS.ImageFileName"));
+  EXPECT_EQ(offsets.process_peb, profile.offsets.at("_EPROCESS.Peb"));
+  EXPECT_EQ(offsets.process_wow64, profile.offsets.at("_EPROCESS.WoW64Process"));
+  EXPECT_EQ(offsets.process_vad_root, profile.offsets.at("_EPROCESS.VadRoot"));
+}
+
+TEST(GivenOffsets, HaveNo32BitSideOf32BitKernels) {
+  EXPECT_FALSE(offsets_of(profile_of(symbols::kPeMachineI386)).process_wow64);
+  EXPECT_EQ(offsets_of({}), WindowsOffsets{});
+}
+
+// TinyPe is of x64.
+Result<> check(std::uint16_t machine, const Result<symbols::PeDebugId>& of_guest) {
+  symbols::TinyPe pe;
+  symbols::MemberProfile profile;
+  profile.path = "given.pdb";
+  profile.machine = machine;
+  profile.id = {"00ff", 2, "ntkrnlmp.pdb"};
+  return check_given(profile, *symbols::PeImage::open(pe, symbols::TinyPe::kBase), of_guest);
+}
+
+TEST(GivenOffsets, AreOfTheSameImage) {
+  constexpr std::uint16_t kX64 = symbols::kPeMachineX86_64;
+  using Id = symbols::PeDebugId;
+  EXPECT_TRUE(check(kX64, Id{"00ff", 2, "c:\\elsewhere\\ntkrnlmp.pdb"}));
+  EXPECT_TRUE(check(kX64, fail(Errc::kFault, "it is paged out")));
+  const auto other = check(kX64, Id{"00fe", 2, "ntkrnlmp.pdb"});
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::kUsage);
+  EXPECT_EQ(other.error().what,
+            "given.pdb is of another kernel (ntkrnlmp.pdb 00ff 2) than the guest's (ntkrnlmp.pdb "
+            "00fe 2)");
+  EXPECT_FALSE(check(kX64, Id{"00ff", 1, "ntkrnlmp.pdb"}));
+  const auto narrow = check(symbols::kPeMachineI386, Id{"00ff", 2, "ntkrnlmp.pdb"});
+  ASSERT_FALSE(narrow);
+  EXPECT_EQ(narrow.error().what, "given.pdb is of a kernel for x86, and the guest's is for x64");
 }
 
 }  // namespace

@@ -22,14 +22,18 @@ bool returns_through_stubs(os::OsModel& model) {
          });
 }
 
-Result<> CallReturns::begin(const Planner& planner, std::optional<Va> page_fault_entry) {
+Result<> CallReturns::begin(const Planner& planner, std::optional<Va> page_fault_entry,
+                            bool of_functions) {
   if (planner.uses_exec_log()) {
-    return fail(Errc::kUsage, "--returns=calls: the execution log does not tell results");
+    return fail(Errc::kUsage, "--returns: the execution log does not tell results");
   }
-  if (vm_.is_kvm() || !vm_.guest().machine().link.empty()) {
+  const os::Architecture architecture = vm_.guest().architecture();
+  const bool is_x86 = architecture == os::Architecture::kX86_64 ||
+                      (architecture == os::Architecture::kI386 && !of_functions);
+  if (vm_.is_kvm() || !is_x86) {
     return fail(Errc::kUnsupported,
-                "these returns need TCG and an x86 guest: they are seen by read watches on the "
-                "stack");
+                "returns through the stack need TCG, and those of functions an x86_64 guest: they "
+                "are seen by read watches");
   }
   on_ = true;
   watches_.keep_idle(vm_.guest().vcpu_count() == 1 ? 1 : 0);

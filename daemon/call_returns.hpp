@@ -30,9 +30,11 @@ class CallReturns {
   CallReturns(Vm& vm, os::OsModel& model, const ProcessLife& life, EventLog& log)
       : vm_(vm), model_(model), life_(life), log_(log), pairing_(log) {}
 
-  // kUnsupported: this guest's stack does not tell, or QEMU cannot watch reads of it.
-  // `page_fault_entry`: where the kernel begins to handle page faults, if that is known.
-  [[nodiscard]] Result<> begin(const Planner& planner, std::optional<Va> page_fault_entry);
+  // kUnsupported: this guest's stack does not tell, or QEMU cannot watch reads of it; of functions,
+  // where that has not been measured. `page_fault_entry`: where the kernel begins to handle page
+  // faults, if that is known.
+  [[nodiscard]] Result<> begin(const Planner& planner, std::optional<Va> page_fault_entry,
+                               bool of_functions);
   [[nodiscard]] bool is_on() const { return on_; }
 
   // `actor` has been met at a stop, of whatever kind.

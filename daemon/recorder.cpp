@@ -22,7 +22,7 @@ Result<> Recorder::begin(const Planner& planner, std::optional<Va> page_fault_en
     SWAT_CHECK(with_.traps.add(SWAT_TRY(returns_.begin(planner))));
   }
   if (by_stubs_ || options.call_returns) {
-    SWAT_CHECK(call_returns_.begin(planner, page_fault_entry));
+    SWAT_CHECK(call_returns_.begin(planner, page_fault_entry, options.call_returns));
   }
   if (planner.uses_exec_log() && !options.selection.calls.is_none()) return start_exec_log();
   if (planner.imports() == nullptr) spdlog::info("calls: only of functions named with --break");

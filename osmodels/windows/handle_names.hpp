@@ -28,7 +28,7 @@ class HandleNames {
   void find();
 
   Context context_;
-  bool is_sought_ = false;
+  int tries_left_ = 8;
   std::unique_ptr<HandleTable> table_;
   std::unique_ptr<KernelObjects> objects_;
 };

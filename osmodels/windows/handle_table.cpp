@@ -1,6 +1,7 @@
 #include "osmodels/windows/handle_table.hpp"
 
-#include <algorithm>
+#include <array>
+#include <optional>
 #include <vector>
 
 #include "symbols/span_load.hpp"
@@ -11,7 +12,8 @@ namespace {
 constexpr std::uint64_t kPageBytes = 4096;
 constexpr unsigned kLevelMask = 3;
 constexpr std::uint64_t kMostHandles = std::uint64_t{1} << 24;
-constexpr std::size_t kProcessBytes = 0xb80;  // EPROCESS of no build is larger
+constexpr std::uint32_t kProcessBytes = 0xb80;  // EPROCESS of no build is larger
+constexpr std::uint32_t kPieceBytes = 0x80;
 
 // Ascending by build.
 constexpr HandleTableShape kShapes[] = {
@@ -52,11 +54,13 @@ bool is_table_of(const KernelSpace& kernel, const HandleTableShape& shape, Va at
 std::vector<std::uint32_t> tables_in(const KernelSpace& kernel, const HandleTableShape& shape,
                                      const Process& process) {
   std::vector<std::uint32_t> found;
-  const auto bytes = read_bytes(kernel.memory, process.object, kProcessBytes);
-  if (!bytes) return found;
-  for (std::uint32_t at = 0; at < kProcessBytes; at += kernel.word_bytes) {
-    const auto word = symbols::load_word(*bytes, at, kernel.word_bytes);
-    if (word && is_table_of(kernel, shape, Va{*word}, process)) found.push_back(at);
+  std::array<std::byte, kPieceBytes> piece{};
+  for (std::uint32_t from = 0; from < kProcessBytes; from += kPieceBytes) {
+    if (!kernel.memory.read(process.object + from, piece)) break;  // behind an older build's end
+    for (std::uint32_t at = 0; at < kPieceBytes; at += kernel.word_bytes) {
+      const auto word = symbols::load_word(piece, at, kernel.word_bytes);
+      if (word && is_table_of(kernel, shape, Va{*word}, process)) found.push_back(from + at);
+    }
   }
   return found;
 }
@@ -74,7 +78,9 @@ const HandleTableShape* find_handle_table_shape(std::uint32_t build, unsigned wo
 Result<std::uint32_t> HandleTable::find_table(const KernelSpace& kernel,
                                               const HandleTableShape& shape,
                                               std::span<const ProcessEntry> processes) {
+  constexpr std::size_t kEnough = 4;  // processes that agree; each takes hundreds of reads
   std::optional<std::uint32_t> agreed;
+  std::size_t count = 0;
   for (const ProcessEntry& entry : processes) {
     const auto found = tables_in(kernel, shape, entry.process);
     // System's table is nobody's, and a process that has ended has none any more.
@@ -83,6 +89,7 @@ Result<std::uint32_t> HandleTable::find_table(const KernelSpace& kernel,
       return fail(Errc::kNotFound, "several words look like EPROCESS.ObjectTable");
     }
     agreed = found.front();
+    if (++count == kEnough) break;
   }
   if (!agreed) return fail(Errc::kNotFound, "no word looks like EPROCESS.ObjectTable");
   return *agreed;

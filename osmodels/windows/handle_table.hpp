@@ -38,8 +38,9 @@ class HandleTable {
   HandleTable(const KernelSpace& kernel, const HandleTableShape& shape, std::uint32_t table_at)
       : kernel_(kernel), shape_(shape), table_at_(table_at) {}
 
-  // Where EPROCESS.ObjectTable is: the one word of all these processes that leads to a table which
-  // says that it is theirs. Updates move it inside a build. kNotFound: no word, or several.
+  // Where EPROCESS.ObjectTable is: the one word of the first of these processes that have a table
+  // which leads to one that says that it is theirs. Updates move it inside a build. kNotFound: no
+  // word, or several.
   [[nodiscard]] static Result<std::uint32_t> find_table(const KernelSpace& kernel,
                                                         const HandleTableShape& shape,
                                                         std::span<const ProcessEntry> processes);

@@ -6,7 +6,9 @@ import re
 import subprocess
 
 import case
-from swatd import SWATD, connection
+import nt_profile
+from guest import ROOT
+from swatd import SWATD, UNSUPPORTED, connection, once
 
 
 class Profile(case.GuestCase):
@@ -26,6 +28,14 @@ class Profile(case.GuestCase):
         self.assertEqual(set(truth), set(names))
         symbols = self.table["symbols"]
         self.assertEqual({name: symbols[name]["address"] for name in names}, truth)
+
+    def test_one_of_windows_is_refused(self):
+        layouts = json.loads((ROOT / "tests/guests/nt/layouts.json").read_text())
+        path = nt_profile.make_isf(self.guest.path / "windows.json", layouts["win10_19041_x64"], "x64",
+                                   "0" * 32, 1, "ntkrnlmp.pdb")
+        done = once("ps", *connection(self.guest), "--profile", path)
+        self.assertEqual((done.returncode, done.stdout), (UNSUPPORTED, ""), done.stderr)
+        self.assertIn("--profile, which is for Windows guests", done.stderr)
 
     def test_the_banner_is_in_the_kernels_memory(self):
         banner = base64.b64decode(self.table["symbols"]["linux_banner"]["constant_data"])

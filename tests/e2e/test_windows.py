@@ -3,10 +3,13 @@ modules and functions is what the guest prints and what llvm-readobj says of the
 
 import json
 import sys
+import tempfile
 import unittest
 from collections import Counter
+from pathlib import Path
 
 import case
+import nt_profile
 import readobj
 import swatd
 from machines import QEMU, program_beside
@@ -16,6 +19,9 @@ sys.path.insert(0, str(FOLDER))
 from story import NO_KEY, OPENED_HANDLE, OPENS, WAIT  # noqa: E402 beside what it is the story of
 
 BUILDS = json.loads((FOLDER / "builds.json").read_text())
+LAYOUTS = json.loads((FOLDER / "layouts.json").read_text())
+GUID = "5453525156555857595a5b5c5d5e5f60"  # compose.py's, as a symbol server writes it
+AGE = 2
 
 
 class Common:
@@ -79,9 +85,7 @@ class WindowsChecks(Common):
         text = self.doctor()
         major, minor = self.row["version"]
         self.assertIn(f"guest: windows {major}.{minor}.{self.row['build']}\n", text)
-        guid = bytes(range(0x51, 0x61))  # compose.py's, as a symbol server writes it
-        name = guid[3::-1] + guid[5:3:-1] + guid[7:5:-1] + guid[8:]
-        self.assertIn(f"debug information: {self.row['pdb']} {name.hex()} 2\n", text)
+        self.assertIn(f"debug information: {self.row['pdb']} {GUID} {AGE}\n", text)
 
     def test_ps_and_modules(self):
         self.assert_processes_and_modules()
@@ -117,6 +121,81 @@ class OtherNumberChecks(Common):
         self.assertRegex(text, r"known by: offsets: \d members by the kernel's accessors.* differs in "
                                r".*EPROCESS.Peb")
         self.assert_processes_and_modules()
+
+
+class ProfileChecks(Common):
+    """The kernel's functions tell nothing, and no table fits: a file that the user has serves."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory(prefix="swatd-profile-")))
+        cls.layout = LAYOUTS[cls.row["layout"]]
+
+    def pdb(self, guid=GUID, age=AGE):
+        return nt_profile.make_pdb(self.folder / self.row["pdb"], self.layout, self.row["arch"], guid, age)
+
+    def isf(self, **changes):
+        path = self.folder / f"{self.id().split('.')[-1]}.json"
+        described = {"layout": self.layout, "arch": self.row["arch"], "guid": GUID, "age": AGE,
+                     "pdb": self.row["pdb"], **changes}
+        return nt_profile.make_isf(path, *described.values())
+
+    def with_profile(self, command, path):
+        return swatd.once(command, *swatd.connection(self.guest), "--profile", path)
+
+    def assert_serves(self, path):
+        done = self.with_profile("doctor", path)
+        self.assertEqual(done.returncode, swatd.OK, done.stderr)
+        members = {"x86": 9, "x64": 10}[self.row["arch"]]
+        self.assertIn(f"known by: offsets: {members} members by {path} ({self.row['pdb']} {GUID} {AGE})\n",
+                      done.stdout)
+        self.assert_processes_and_modules(["--profile", path])
+
+    def assert_refused(self, path, *words):
+        done = self.with_profile("ps", path)
+        self.assertEqual((done.returncode, done.stdout), (swatd.USAGE, ""), done.stderr)
+        for word in [str(path), *words]:
+            self.assertIn(word, done.stderr)
+
+    def test_nothing_else_serves(self):
+        done = swatd.once("ps", *swatd.connection(self.guest))
+        self.assertEqual(done.returncode, swatd.UNSUPPORTED, done.stderr)
+
+    def test_a_pdb_serves(self):
+        self.assert_serves(self.pdb())
+
+    def test_a_symbol_table_serves(self):
+        self.assert_serves(self.isf())
+
+    def test_a_trace_has_processes(self):
+        options = ("--profile", self.pdb(), "-e", "trace=NtSetEvent", "--calls", "none")
+        with swatd.Trace(self.guest, *options) as trace:
+            self.guest.round()
+        self.assertEqual(trace.gaps(), [])
+        self.assertEqual(Counter(e["pid"] for e in trace.events("syscall")), {616: 40, 704: 33})
+
+    def test_what_is_of_another_kernel_is_refused(self):
+        other = "0" * 31 + "1"
+        self.assert_refused(self.pdb(guid=other), f"{other} {AGE}", f"{GUID} {AGE}")
+        self.assert_refused(self.isf(guid=other), f"{other} {AGE}", f"{GUID} {AGE}")
+        self.assert_refused(self.isf(age=1), f"{GUID} 1", f"{GUID} {AGE}")
+        arch = {"x86": "x64", "x64": "x86"}[self.row["arch"]]
+        self.assert_refused(self.isf(arch=arch), f"for {arch}", f"for {self.row['arch']}")
+
+    def test_what_is_no_profile_is_refused(self):
+        text = self.folder / "text"
+        text.write_text("kernel\n")
+        self.assert_refused(text, "neither a PDB nor a symbol table")
+        self.assert_refused(self.folder, "no regular file")
+
+    def test_offsets_that_do_not_hold_are_not_taken(self):
+        structs = {name: dict(members) for name, members in self.layout["structs"].items()}
+        structs["_EPROCESS"]["ImageFileName"] += 1
+        wrong = self.isf(layout={"structs": structs})
+        done = self.with_profile("ps", wrong)
+        self.assertEqual((done.returncode, done.stdout), (swatd.UNSUPPORTED, ""), done.stderr)
+        self.assertIn(f"as {wrong}", done.stderr)
 
 
 class StoryChecks(Common):
@@ -308,6 +387,9 @@ def load_tests(loader, _, __):
     for build, number in OTHER_NUMBERS.items():
         add(f"{build}_as_{number}", OtherNumberChecks, build=build, number=number,
             options=("--number", str(number)))
+    for build, number in OTHER_NUMBERS.items():
+        add(f"{build}_with_profile", ProfileChecks, build=build,
+            options=("--scramble-accessors", "--number", str(number)))
     # A processor of 64 bits that runs 32-bit Windows.
     add("xp_on_x86_64", ScrambledChecks, build="xp_sp3_mp", qemu="qemu-system-x86_64")
     return suite

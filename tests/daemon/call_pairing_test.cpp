@@ -62,8 +62,9 @@ class CallPairingTest : public testing::Test {
   const Actor b = actor_of(0xb000, 12);
   using Lines = std::vector<std::string>;
 
- private:
   std::vector<Event> events_;
+
+ private:
   EventLog log_;
 
  protected:
@@ -210,7 +211,7 @@ TEST_F(CallPairingTest, GivesUpAWordThatIsReadAllTheTime) {
 // --- System calls, by the frame of the stub that makes them
 
 LoggedCall syscall(std::uint64_t sequence, Va slot) {
-  LoggedCall call{sequence, os::find_abi(os::SyscallEntry::Kind::kNtSyscall), 0xf, "NtClose"};
+  LoggedCall call{sequence, os::find_abi(os::SyscallEntry::Kind::kNtSyscall), 0xf, "NtClose", {}};
   call.frame = CallFrame{{}, slot, kBack, 8};
   return call;
 }

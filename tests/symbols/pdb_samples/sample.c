@@ -64,23 +64,28 @@ struct _EPROCESS {
 
 // Its list of members takes more than one record.
 #define TEN(name) \
-  int name##0, name##1, name##2, name##3, name##4, name##5, name##6, name##7, name##8, name##9;
-#define HUNDRED(name)                                                                        \
-  TEN(name##0)                                                                               \
-  TEN(name##1) TEN(name##2) TEN(name##3) TEN(name##4) TEN(name##5) TEN(name##6) TEN(name##7) \
-      TEN(name##8) TEN(name##9)
+  int name##0, name##1, name##2, name##3, name##4, name##5, name##6, name##7, name##8, name##9
+#define FIFTY(name, a, b, c, d, e) \
+  TEN(name##a);                    \
+  TEN(name##b);                    \
+  TEN(name##c);                    \
+  TEN(name##d);                    \
+  TEN(name##e)
+#define HUNDRED(name)         \
+  FIFTY(name, 0, 1, 2, 3, 4); \
+  FIFTY(name, 5, 6, 7, 8, 9)
 struct _MANY {
   int first;
   char pad[4];
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_a_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_b_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_c_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_d_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_e_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_f_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_g_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_h_)
-  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_i_)
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_a_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_b_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_c_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_d_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_e_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_f_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_g_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_h_);
+  HUNDRED(a_member_with_a_name_as_long_as_they_are_in_the_kernel_itself_i_);
   char rest[8000 - 3608];
   int last;
 };

@@ -26,7 +26,7 @@ _swatd() {
   if [[ $previous == : && $at -ge 3 ]]; then at=$((at - 2)); fi
   option=${COMP_WORDS[at]}
   if [[ $option == = ]]; then option=${COMP_WORDS[at - 1]}=; fi
-  local options='-h --help --version --gdb --qmp --os --ram --files --no-profile-cache --no-structures -v --verbose --log --json --names --returns --duration --max-events --rate-cap --stats --break --break-budget --traps --run -e --trace --calls -p --process -f --follow-forks --config' commands='ps modules functions profile doctor syscalls'
+  local options='-h --help --version --gdb --qmp --os --ram --files --profile --no-profile-cache --no-structures -v --verbose --log --json --names --returns --duration --max-events --rate-cap --stats --break --break-budget --traps --run -e --trace --calls -p --process -f --follow-forks --config' commands='ps modules functions profile doctor syscalls'
   for each in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if [[ " $commands " == *" $each "* ]]; then command=$each; fi
   done
@@ -41,6 +41,7 @@ _swatd() {
     --os | --os=) _swatd_words "auto linux windows winxp win10x64" ;;
     --ram | --ram=) _swatd_words "file process stub" ;;
     --files | --files=) _swatd_files -d ;;
+    --profile | --profile=) COMPREPLY=() ;;
     --log | --log=) _swatd_files -f ;;
     --json | --json=) _swatd_files -f ;;
     --returns=) _swatd_words "calls syscalls,calls" ;;

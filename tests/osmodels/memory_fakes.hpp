@@ -1,6 +1,7 @@
 // Guest memory for tests: RAM in an array, and an address space that is an array.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -45,20 +46,29 @@ class WordMemory final : public VirtualMemory {
   void store(std::uint64_t at, std::uint64_t value) { words_[at] = value; }
 
   Result<> read(Va at, std::span<std::byte> into) override {
-    for (std::size_t i = 0; i < into.size(); ++i) {
-      const std::uint64_t address = at.value + i;
-      const auto page = words_.lower_bound(address & ~std::uint64_t{0xfff});
-      if (page == words_.end() || page->first > (address | 0xfff)) {
+    for (std::size_t done = 0; done < into.size();) {
+      const std::uint64_t address = at.value + done;
+      if ((done == 0 || address % kPage == 0) && !has_page(address)) {
         return fail(Errc::kFault, "no page there", address);
       }
-      const auto word = words_.find(address & ~std::uint64_t{7});
-      const std::uint64_t value = word == words_.end() ? 0 : word->second;
-      into[i] = static_cast<std::byte>(value >> (address % 8 * 8));
+      const std::uint64_t within = address % sizeof(std::uint64_t);
+      const auto word = words_.find(address - within);
+      const std::uint64_t value = word == words_.end() ? 0 : word->second >> (within * 8);
+      const auto piece = std::min<std::size_t>(sizeof(value) - within, into.size() - done);
+      std::memcpy(into.data() + done, &value, piece);
+      done += piece;
     }
     return {};
   }
 
  private:
+  static constexpr std::uint64_t kPage = 0x1000;
+
+  [[nodiscard]] bool has_page(std::uint64_t address) const {
+    const auto first = words_.lower_bound(address & ~(kPage - 1));
+    return first != words_.end() && first->first <= (address | (kPage - 1));
+  }
+
   std::map<std::uint64_t, std::uint64_t> words_;
 };
 

@@ -86,12 +86,12 @@ TEST_F(WindowsHandles, DoNotGuessBetweenTwoTables) {
 
 // The forms of an entry, of the same header.
 TEST(WindowsHandleEntries, HaveTheHeaderInOneOfThreeForms) {
+  constexpr std::uint64_t kHigh = 0xffff'fa80'0004'0100;  // 8.0 has addresses of 44 bits
   struct Form {
     std::uint32_t build;
     std::uint64_t entry;
   };
-  constexpr Form kForms[] = {
-      {7601, kHeader | 1}, {9200, kHeader << 19 | 1}, {9600, packed(kHeader)}};
+  constexpr Form kForms[] = {{7601, kHigh | 1}, {9200, kHigh << 19 | 1}, {9600, packed(kHigh)}};
   for (const Form& form : kForms) {
     test::WordMemory memory;
     const HandleTableShape& shape = *find_handle_table_shape(form.build, 8);
@@ -99,7 +99,7 @@ TEST(WindowsHandleEntries, HaveTheHeaderInOneOfThreeForms) {
     memory.store(kTable + shape.code, kEntries);
     memory.store(kEntries + 16 * 0x11, form.entry);
     const KernelSpace space{memory, *find_geometry("x86_64-4level"), {}, 8, {}};
-    EXPECT_EQ(HandleTable(space, shape, kTableAt).header_of(Va{kProcess}, 0x44), Va{kHeader})
+    EXPECT_EQ(HandleTable(space, shape, kTableAt).header_of(Va{kProcess}, 0x44), Va{kHigh})
         << form.build;
   }
   EXPECT_EQ(find_handle_table_shape(2195, 4), nullptr);

@@ -19,9 +19,13 @@ struct Machine {
   x86_reg result;
   x86_reg first_argument;  // X86_REG_INVALID: it is on the stack
   x86_reg pcr_segment;
+  // Of the first processor, which is all that kernels for one processor have: on x86 until 5.2 at
+  // the same place on every system, and such kernels may name it. [KIP0PCRADDRESS of the DDK]
+  std::optional<std::uint64_t> pcr_address;
 };
-constexpr Machine kMachines[] = {{32, X86_REG_EAX, X86_REG_INVALID, X86_REG_FS},
-                                 {64, X86_REG_RAX, X86_REG_RCX, X86_REG_GS}};
+constexpr Machine kMachines[] = {{32, X86_REG_EAX, X86_REG_INVALID, X86_REG_FS, 0xffdf'f000},
+                                 {64, X86_REG_RAX, X86_REG_RCX, X86_REG_GS, {}}};
+constexpr std::uint64_t kPcrBytes = 0x1000;
 
 // Registers that hold part of a path. All else is unknown.
 class Follower {
@@ -88,12 +92,25 @@ class Follower {
       if (mem.base != X86_REG_INVALID || mem.index != X86_REG_INVALID) return {};
       return ReturnedPath{Start::kPcr, {static_cast<std::uint64_t>(mem.disp)}, 0};
     }
+    if (const auto at = offset_in_pcr(mem)) return ReturnedPath{Start::kPcr, {*at}, 0};
     if (is_first_argument(mem)) return ReturnedPath{Start::kArgument, {}, 0};
     auto value = address(mem);
     if (!value) return {};
     value->loads.push_back(value->added);
     value->added = 0;
     return value;
+  }
+
+  // Of an address that is in the KPCR whatever registers hold.
+  [[nodiscard]] std::optional<std::uint64_t> offset_in_pcr(const x86_op_mem& mem) const {
+    const bool is_flat = mem.segment == X86_REG_INVALID || mem.segment == X86_REG_DS;
+    if (!machine_.pcr_address || !is_flat || mem.base != X86_REG_INVALID ||
+        mem.index != X86_REG_INVALID) {
+      return {};
+    }
+    const std::uint64_t offset =
+        (static_cast<std::uint64_t>(mem.disp) & 0xffff'ffff) - *machine_.pcr_address;
+    return offset < kPcrBytes ? std::optional(offset) : std::nullopt;
   }
 
   // Behind the return address, and the frame pointer where that has been pushed.

@@ -62,6 +62,27 @@ TEST(WindowsAccessors, FollowsLoadsFromTheKpcr) {
             (ReturnedPath{Start::kPcr, Loads{0x124, 0x44}, 0}));
 }
 
+TEST(WindowsAccessors, FollowsLoadsFromTheKpcrByItsAddress) {
+  // mov 0xffdff124,%eax; ret
+  EXPECT_EQ(follow("a1 24 f1 df ff c3", 4), (ReturnedPath{Start::kPcr, Loads{0x124}, 0}));
+  // mov %ds:0xffdff124,%ecx; mov 0x44(%ecx),%eax; ret
+  EXPECT_EQ(follow("3e 8b 0d 24 f1 df ff 8b 41 44 c3", 4),
+            (ReturnedPath{Start::kPcr, Loads{0x124, 0x44}, 0}));
+}
+
+TEST(WindowsAccessors, TakesNoOtherAddressForTheKpcrs) {
+  // mov 0xffe00000,%eax; ret: behind it
+  EXPECT_EQ(follow("a1 00 00 e0 ff c3", 4).error().code, Errc::kNotFound);
+  // mov 0xffdfeffc,%eax; ret: before it
+  EXPECT_EQ(follow("a1 fc ef df ff c3", 4).error().code, Errc::kNotFound);
+  // mov 0xffdff124(%eax),%eax; ret: what eax holds is not known
+  EXPECT_EQ(follow("8b 80 24 f1 df ff c3", 4).error().code, Errc::kNotFound);
+  // mov %es:0xffdff124,%eax; ret
+  EXPECT_EQ(follow("26 a1 24 f1 df ff c3", 4).error().code, Errc::kNotFound);
+  // mov 0xffffffffffdff124,%rax; ret: it has none there
+  EXPECT_EQ(follow("48 8b 04 25 24 f1 df ff c3", 8).error().code, Errc::kNotFound);
+}
+
 TEST(WindowsAccessors, TakesNothingFromOtherCode) {
   // mov 4(%esp),%eax; test %eax,%eax; je .; mov 4(%eax),%eax; ret: it forks
   EXPECT_EQ(follow("8b 44 24 04 85 c0 74 fe 8b 40 04 c3", 4).error().code, Errc::kNotFound);

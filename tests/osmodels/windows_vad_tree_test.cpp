@@ -180,5 +180,18 @@ TEST_F(VadTree, TakesTheLoadersWordWhereTheTreeIsNotKnown) {
   EXPECT_EQ(mappings.at(0).path, "C:\\b.exe");
 }
 
+// Kernels that are compatible only have nodes of their own for what is mapped of files.
+TEST_F(VadTree, TakesTheLoadersWordWhereNoNodeIsKnown) {
+  constexpr std::uint64_t kOtherTag = 0x4552'414d;  // "MARE"
+  put(kTop, kOtherTag, kImage, 4);
+  const KernelSpace kernel = space();
+  ProcessImages images(kernel, find_vad_shape(19041, 8));
+  EXPECT_TRUE(images.of(Va{kProcess}, {}).empty());
+  const LoadedImage loaded{Va{kImage}, 0x4000, {}, "C:\\b.exe"};
+  const auto mappings = images.of(Va{kProcess}, std::span(&loaded, 1));
+  ASSERT_EQ(mappings.size(), 1u);
+  EXPECT_EQ(mappings.at(0).path, "C:\\b.exe");
+}
+
 }  // namespace
 }  // namespace swat::os::windows

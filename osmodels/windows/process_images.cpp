@@ -32,16 +32,19 @@ bool is_same_name(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+// `mapped` is ascending.
 void ProcessImages::learn_drives(std::span<const MappedImage> mapped,
                                  std::span<const LoadedImage> loaded) {
   constexpr std::size_t kDriveBytes = 2;  // "C:"
+  constexpr std::size_t kMostDrives = 256;
   for (const LoadedImage& image : loaded) {
     const std::string_view path = image.path;
     if (path.size() <= kDriveBytes || path[1] != ':') continue;
-    const auto at =
-        std::ranges::find(mapped, image.base, [](const auto& m) { return m.range.start; });
-    if (at == mapped.end() || !is_same_name(path.substr(kDriveBytes), at->path)) continue;
-    drives_.try_emplace(at->device, path.substr(0, kDriveBytes));
+    const auto at = std::ranges::lower_bound(mapped, image.base, {},
+                                             [](const auto& m) { return m.range.start; });
+    if (at == mapped.end() || at->range.start != image.base) continue;
+    if (!is_same_name(path.substr(kDriveBytes), at->path)) continue;
+    if (drives_.size() < kMostDrives) drives_.try_emplace(at->device, path.substr(0, kDriveBytes));
   }
 }
 

@@ -126,8 +126,9 @@ TEST_F(VadTree, LeavesTooManyLongPaths) {
   }
   EXPECT_EQ(read().error().code, Errc::kBadImage);
   link(kFirst + (kFit - 1) * kEach, 0, 0);  // one less
-  ASSERT_TRUE(read());
-  EXPECT_EQ(read()->size(), kFit);
+  const auto images = read();
+  ASSERT_TRUE(images);
+  EXPECT_EQ(images->size(), kFit);
 }
 
 TEST_F(VadTree, GoesOnBesideWhatIsPagedOut) {
@@ -168,6 +169,19 @@ TEST_F(VadTree, TakesDriveLettersFromLoaders) {
   const LoadedImage loaded{Va{kImage}, 0x4000, {}, "D:\\APP.EXE"};
   EXPECT_EQ(images.of(Va{kProcess}, std::span(&loaded, 1)).at(0).path, "D:\\app.exe");
   EXPECT_EQ(images.of(Va{kProcess}, {}).at(0).path, "D:\\app.exe");
+}
+
+// A guest may make up as many volumes as it likes.
+TEST_F(VadTree, RemembersSoManyDrivesOnly) {
+  constexpr std::uint64_t kMost = 256;
+  const KernelSpace kernel = space();
+  ProcessImages images(kernel, find_vad_shape(19041, 8));
+  const LoadedImage loaded{Va{kImage}, 0x4000, {}, "D:\\app.exe"};
+  for (std::uint64_t i = 0; i <= kMost; ++i) {
+    memory_.store(kTop + 0x300 + 8, kDevice + i * 0x1000);
+    EXPECT_EQ(images.of(Va{kProcess}, std::span(&loaded, 1)).at(0).path,
+              i < kMost ? "D:\\app.exe" : "\\app.exe");
+  }
 }
 
 TEST_F(VadTree, TakesTheLoadersWordWhereTheTreeIsNotKnown) {

@@ -168,6 +168,9 @@ Result<KernelObjects::Description> KernelObjects::describe(Va header) {
   } else {
     what.name = SWAT_TRY(path_of(header));
   }
+  if (what.type.size() > kMostBytes || what.name.size() > kMostBytes) {
+    return fail(Errc::kBadImage, "long name of an object", header.value);
+  }
   return what;
 }
 

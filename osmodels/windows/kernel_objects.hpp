@@ -51,7 +51,9 @@ class KernelObjects {
     std::string type;  // "Event"; "": of none that the kernel exports
     std::string name;  // "\BaseNamedObjects\x", "C:\boot.ini", "alpha.exe/500"; "": it has none
   };
-  // kFault: some of it is paged out.
+  static constexpr std::size_t kMostBytes = 4096;  // of a type, and of a name
+
+  // kFault: some of it is paged out; kBadImage: a name longer than that, or of something else.
   [[nodiscard]] Result<Description> describe(Va header);
 
  private:

@@ -1,7 +1,9 @@
 // From a handle to the object that it stands for, and what that is called: what windows_input.hpp
 // takes; an EPROCESS, the System process, where the kernel has pointers to its types, and a handle,
 // of eight bytes each; EPROCESS.ObjectTable, of two. The rest is memory.
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "osmodels/windows/handle_table.hpp"
 #include "osmodels/windows/kernel_objects.hpp"
@@ -46,7 +48,6 @@ void find_table(const KernelSpace& space, const HandleTableShape& shape, Va obje
 
 void describe(const KernelSpace& space, const ObjectShape& shape, const HandleInput& input,
               Va header) {
-  constexpr std::size_t kMostName = 17 * (0x7fff * 3 + 2);  // a file in so many directories
   Va next = input.types;
   const auto find_export = [&](std::string_view) -> std::optional<Va> {
     return std::exchange(next, next + space.word_bytes);
@@ -60,7 +61,7 @@ void describe(const KernelSpace& space, const ObjectShape& shape, const HandleIn
   }
   require(is_utf8(what->type));
   require(what->type == "Process" || is_utf8(what->name));
-  require(what->name.size() <= kMostName);
+  require(std::max(what->type.size(), what->name.size()) <= KernelObjects::kMostBytes);
 }
 
 void look_up(const WindowsInput& guest, const KernelSpace& space, const HandleInput& input) {

@@ -189,6 +189,14 @@ TEST_F(WindowsObjects, AreInDirectories) {
   EXPECT_LT(what->name.size(), 100u);
 }
 
+// Each call that has a handle of it would be that long in the log.
+TEST_F(WindowsObjects, HaveNoNamesOfAnyLength) {
+  put_name(kHeader - 0x20, kText + 0x80, std::string(KernelObjects::kMostBytes, 'x'));
+  ASSERT_TRUE(objects().describe(Va{kHeader}));
+  put_name(kHeader - 0x20, kText + 0x80, std::string(KernelObjects::kMostBytes + 1, 'x'));
+  EXPECT_EQ(objects().describe(Va{kHeader}).error().code, Errc::kBadImage);
+}
+
 TEST_F(WindowsObjects, MayHaveACreatorBetweenHeaderAndName) {
   put_header(kHeader, kEvent, 3);
   put_name(kHeader - 0x40, kText + 0x80, "y");

@@ -198,11 +198,8 @@ Result<> take_vm(const Raw& raw, Options& options) {
   return fail(Errc::kUsage, "say which VM: --gdb HOST:PORT, --qmp unix:PATH, or both");
 }
 
-Result<Options> checked(Options options, const Raw& raw) {
-  if (options.syscall_table.empty()) options.syscall_table = syscall_table_of(options.os);
-  // One model for all of its versions: which it is the guest tells.
-  if (options.os.starts_with("win")) options.os = "windows";
-  SWAT_CHECK(take_vm(raw, options));
+// What each command has no use for.
+Result<> check_fit(const Options& options, const Raw& raw) {
   if (options.log == "-" && options.json == "-") {
     return fail(Errc::kUsage, "--log and --json cannot both go to stdout");
   }
@@ -217,6 +214,15 @@ Result<Options> checked(Options options, const Raw& raw) {
   if (!plans && raw.selects()) {
     return fail(Errc::kUsage, "-e, --calls, -p and -f are for tracing, not for this command");
   }
+  return {};
+}
+
+Result<Options> checked(Options options, const Raw& raw) {
+  if (options.syscall_table.empty()) options.syscall_table = syscall_table_of(options.os);
+  // One model for all of its versions: which it is the guest tells.
+  if (options.os.starts_with("win")) options.os = "windows";
+  SWAT_CHECK(take_vm(raw, options));
+  SWAT_CHECK(check_fit(options, raw));
   options.trace.selection = SWAT_TRY(selection_of(raw));
   SWAT_CHECK(take_returns(raw.returns, options.trace));
   options.trace.selection.watches_returns =

@@ -120,7 +120,7 @@ Result<std::string> KernelObjects::path_of(Va header) const {
     if (info.is_null()) break;
     const auto part = SWAT_TRY(read_unicode_string(kernel_.memory, info + word, word));
     if (part == "\\") break;
-    path = path.empty() ? part : part + "\\" + path;
+    path.insert(0, path.empty() ? part : part + "\\");
     const Va directory{SWAT_TRY(read_pointer(kernel_.memory, info, word))};
     if (directory.is_null()) return path;
     if (!kernel_.is_pointer(directory)) return fail(Errc::kBadImage, "no directory", info.value);
@@ -132,7 +132,7 @@ Result<std::string> KernelObjects::path_of(Va header) const {
 // A path on its volume, behind what the volume is called.
 Result<std::string> KernelObjects::file_name(Va body) const {
   const unsigned word = kernel_.word_bytes;
-  const auto path = SWAT_TRY(read_unicode_string(kernel_.memory, body + shape_.file_name, word));
+  auto path = SWAT_TRY(read_unicode_string(kernel_.memory, body + shape_.file_name, word));
   // FILE_OBJECT has its type and size, 16 bits each, before that.
   const Va device{SWAT_TRY(read_pointer(kernel_.memory, body + word, word))};
   if (!kernel_.is_pointer(device)) return path;

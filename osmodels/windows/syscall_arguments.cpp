@@ -269,7 +269,7 @@ std::string show(const Look& look, std::uint64_t word) {
   const Parameter& parameter = look.parameter;
   const std::string_view target = pointee(parameter.type);
   const bool is_buffer = !parameter.size_from.empty();
-  const std::string plain = (is_buffer || !target.empty()) && word == 0 ? "NULL" : hex(word);
+  std::string plain = (is_buffer || !target.empty()) && word == 0 ? "NULL" : hex(word);
   if (target.empty() && !is_buffer) return show_value(look, parameter.type, word).value_or(plain);
   const bool is_written_yet = look.is_return || parameter.direction != Direction::kOut;
   if (word == 0 || !is_written_yet) return plain;

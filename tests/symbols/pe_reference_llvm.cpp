@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 #include <string_view>
 
 #include "pe_reference.hpp"
@@ -111,6 +112,19 @@ void take_objdump(std::string_view line, ReferencePe& out) {
   row->forwarder.pop_back();
 }
 
+// llvm-readobj 14 takes a table without any name for damaged; llvm-objdump has all of it in a line:
+// "1   0x1000       2   0x1018".
+void take_nameless(std::string_view line, ReferencePe& out) {
+  std::istringstream words{std::string(line)};
+  std::string ordinal;
+  std::string rva;
+  while (words >> ordinal >> rva && rva.starts_with("0x")) {
+    ReferencePe::Export& row = out.exports.emplace_back();
+    row.ordinal = number(ordinal);
+    row.rva = number(rva);
+  }
+}
+
 }  // namespace
 
 std::optional<ReferencePe> read_with_llvm(const std::filesystem::path& path) {
@@ -123,7 +137,11 @@ std::optional<ReferencePe> read_with_llvm(const std::filesystem::path& path) {
   ReadobjParser parser(out);
   for_each_line(*tables, [&](std::string_view line) { parser.take(line); });
   std::erase_if(out.exports, [](const ReferencePe::Export& row) { return row.rva == 0; });
-  for_each_line(*forwarders, [&](std::string_view line) { take_objdump(line, out); });
+  const bool has_names = !out.exports.empty();
+  for_each_line(*forwarders, [&](std::string_view line) {
+    if (!has_names) take_nameless(line, out);
+    take_objdump(line, out);
+  });
   return out;
 }
 

@@ -60,6 +60,7 @@ std::vector<Mapping> ProcessImages::of(Va process, std::span<const LoadedImage> 
   }
   learn_drives(mapped, loaded);
   std::vector<Mapping> mappings;
+  mappings.reserve(mapped.size());
   for (const MappedImage& image : mapped) {
     mappings.push_back(mapping_of(image.range, drive_of(image.device) + image.path));
   }

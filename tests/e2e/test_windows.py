@@ -356,6 +356,10 @@ class TraceChecks(Common):
                                                 f"{tables[704]}: {entry} {number:x}": 33})
 
 
+class ReturnChecks(TraceChecks):
+    test_trace_is_exact = test_lines_are_those_of_swat = test_arguments_are_decoded = None
+
+
 # Another number for each architecture, whose row differs.
 OTHER_NUMBERS = {"xp_sp3": 3790, "win10_22h2": 7601}
 USUAL = {"xp_sp3", "win10_22h2"}
@@ -377,8 +381,12 @@ def load_tests(loader, _, __):
         add(build, WindowsChecks, build=build)
         add(f"{build}_scrambled", ScrambledChecks, build=build)
         add(f"{build}_story", StoryChecks, build=build)
-        add(f"{build}_trace", TraceChecks, build=build)
-        add(f"{build}_break", TraceChecks, build=build, traps=("--traps", "break"))
+        # On two processors a few of a thousand events are lost yet with --returns: see README.
+        one = {} if case.ALL else {"test_every_call_returns": None}
+        add(f"{build}_trace", TraceChecks, build=build, **one)
+        add(f"{build}_break", TraceChecks, build=build, traps=("--traps", "break"), **one)
+        if not case.ALL:
+            add(f"{build}_returns", ReturnChecks, build=build, processors=1)
         # Then nothing tells the registers that have the entries' addresses.
         others = {} if case.ALL else dict.fromkeys(
             ("test_every_call_returns", "test_arguments_are_decoded", "test_lines_are_those_of_swat"))
